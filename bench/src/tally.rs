@@ -70,11 +70,7 @@ impl Tally {
     /// Every line at least once, unchanged, in order: what is promised across crashes.
     #[must_use]
     pub fn is_whole(&self) -> bool {
-        self.lost == 0
-            && self.altered == 0
-            && self.foreign == 0
-            && self.out_of_order == 0
-            && self.time_went_back == 0
+        self.lost == 0 && self.altered == 0 && self.foreign == 0 && self.out_of_order == 0 && self.time_went_back == 0
     }
 }
 
@@ -167,9 +163,7 @@ impl<'a> Source<'a> {
                 let Some(time) = *time else {
                     tally.lost += 1;
                     let total = times.len();
-                    tally.example(tally.lost, || {
-                        format!("lost: {source} {} line {index} of {total}", written.name)
-                    });
+                    tally.example(tally.lost, || format!("lost: {source} {} line {index} of {total}", written.name));
                     continue;
                 };
                 if self.spots.get(hash).is_some_and(|spots| spots.len() > 1) {
@@ -240,10 +234,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn tally<'a>(
-        written: &BTreeMap<String, Vec<Written>>,
-        stored: impl IntoIterator<Item = Stored<'a>>,
-    ) -> Tally {
+    fn tally<'a>(written: &BTreeMap<String, Vec<Written>>, stored: impl IntoIterator<Item = Stored<'a>>) -> Tally {
         let mut comparison = Comparison::new(written);
         for entry in stored {
             comparison.take(&entry);

@@ -39,7 +39,8 @@ pub struct Containerd {
     folder: PathBuf,
     daemon: Child,
     client: Option<Client>,
-    pods: RefCell<Vec<String>>,
+    /// Id and cgroup of each pod.
+    pods: RefCell<Vec<(String, String)>>,
 }
 
 /// A pod that runs.
@@ -139,6 +140,8 @@ impl Containerd {
         for container in &pod.containers {
             fs::create_dir_all(folder.join(container))?;
         }
+        // As the kubelet names the cgroup of a pod without requests and limits.
+        let cgroup = format!("/kubepods/besteffort/pod{}", pod.uid);
         let security = m::LinuxSandboxSecurityContext { namespace_options: Some(node_network()) };
         let config = m::PodSandboxConfig {
             metadata: Some(m::PodSandboxMetadata {
@@ -149,12 +152,15 @@ impl Containerd {
             }),
             log_directory: folder.to_string_lossy().into_owned(),
             labels: pod.labels.clone().into_iter().collect(),
-            linux: Some(m::LinuxPodSandboxConfig { security_context: Some(security), ..Default::default() }),
+            linux: Some(m::LinuxPodSandboxConfig {
+                cgroup_parent: cgroup.clone(),
+                security_context: Some(security),
+            }),
         };
         let request = m::RunPodSandboxRequest { config: Some(config.clone()) };
         let answer: m::PodSandboxId = self.call("RunPodSandbox", request)?;
         let id = answer.pod_sandbox_id;
-        self.pods.borrow_mut().push(id.clone());
+        self.pods.borrow_mut().push((id.clone(), cgroup));
         Ok(RunningPod { id, config, container: pod.containers[0].clone() })
     }
 
@@ -278,7 +284,8 @@ impl Containerd {
 
 impl Drop for Containerd {
     fn drop(&mut self) {
-        for id in self.pods.take() {
+        let pods = self.pods.take();
+        for (id, _) in &pods {
             for method in ["StopPodSandbox", "RemovePodSandbox"] {
                 if let Err(error) = self.call::<m::Empty>(method, m::PodSandboxId { pod_sandbox_id: id.clone() }) {
                     eprintln!("cleaning up: {error:#}");
@@ -286,9 +293,22 @@ impl Drop for Containerd {
             }
         }
         self.client = None;
+        pods.iter().for_each(|(_, cgroup)| remove_cgroup(cgroup));
         let ended = self.end_daemon().and_then(|()| self.end_shims()).and_then(|()| unmount_below(&self.folder));
         if let Err(error) = ended {
             eprintln!("cleaning up: {error:#}");
+        }
+    }
+}
+
+/// Removes a pod's cgroup from every hierarchy, and those above it that are empty then. One that is in use, as by
+/// a kubelet of this machine, cannot be removed and stays.
+fn remove_cgroup(cgroup: &str) {
+    let hierarchies = fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten().map(|entry| entry.path());
+    for root in hierarchies.chain([PathBuf::from("/sys/fs/cgroup")]) {
+        let path = root.join(cgroup.trim_start_matches('/'));
+        for folder in path.ancestors().take_while(|folder| *folder != root) {
+            let _ = fs::remove_dir(folder);
         }
     }
 }

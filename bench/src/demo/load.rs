@@ -2,17 +2,17 @@
 //!
 //! In: a folder. Out: log files that grow and are rotated, counts, ledgers. Never: anything left behind.
 
+use crate::clock;
 use crate::cri::containerd::RunningPod;
 use crate::cri::{Containerd, Mounted};
 use crate::ledger;
 use crate::pods::SamplePod;
-use crate::producer::lines::Kind;
 use crate::producer::ProducerArgs;
+use crate::producer::lines::Kind;
 use crate::runtime::rotate::kubelet_rename;
 use crate::runtime::{Format, Rotation, Rotator};
 use crate::sample::{Sample, SampleWorld};
 use crate::tally::Written;
-use crate::clock;
 use anyhow::{Context, Result};
 use std::collections::BTreeMap;
 use std::fs;
@@ -47,7 +47,8 @@ fn programs() -> Vec<(SamplePod, ProducerArgs)> {
     let opt_in = ("mif.moreh.io/log.collect", "true");
     let name = |value| ("app.kubernetes.io/name", value);
     let instance = |value| ("app.kubernetes.io/instance", value);
-    let vllm = |role| [opt_in, name("vllm"), instance("llama"), ("mif.moreh.io/pool", "pool-a"), ("mif.moreh.io/role", role)];
+    let vllm =
+        |role| [opt_in, name("vllm"), instance("llama"), ("mif.moreh.io/pool", "pool-a"), ("mif.moreh.io/role", role)];
     let args = |kind, rate, stderr_every, long_every| ProducerArgs {
         kind,
         seed: 1,
@@ -88,8 +89,7 @@ impl Load {
         fs::create_dir_all(&world.pods_root)?;
         fs::create_dir_all(&world.ledgers)?;
         let (pods, args) = programs().into_iter().unzip();
-        let rotation =
-            Rotation { bytes_max: ROTATE_BYTES, files_max: FILES_MAX, interval: Duration::from_millis(500) };
+        let rotation = Rotation { bytes_max: ROTATE_BYTES, files_max: FILES_MAX, interval: Duration::from_millis(500) };
         Ok(Self { pods, args, world, rotator: Rotator::start(rotation), samples: Vec::new(), real: None })
     }
 
@@ -223,7 +223,11 @@ impl Real {
         world: &SampleWorld,
     ) -> Result<String> {
         let args = world.run_args(pod, args, attempt);
-        let mount = |host: &Path, container: &str, readonly| Mounted { host: host.into(), container: container.into(), readonly };
+        let mount = |host: &Path, container: &str, readonly| Mounted {
+            host: host.into(),
+            container: container.into(),
+            readonly,
+        };
         let mut mounts = vec![
             mount(&world.program, "/program", true),
             mount(&world.ledgers, &world.ledgers.to_string_lossy(), false),

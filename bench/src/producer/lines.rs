@@ -137,7 +137,12 @@ impl LineMaker {
             self.stamp.write(wall_ns, &mut self.time);
             let clock = String::from_utf8_lossy(self.time.get(5..19).unwrap_or_default()).replace('T', " ");
             let (prompt, running, cache) = (self.rng.u16(..9_000), self.rng.u8(..64), self.rng.u8(..100));
-            print(out, format_args!("INFO {clock} [loggers.py:116] Engine 000: Avg prompt throughput: {prompt}.4 tokens/s, Running: {running} reqs, Waiting: 0 reqs, GPU KV cache usage: {cache}.0% "));
+            print(
+                out,
+                format_args!(
+                    "INFO {clock} [loggers.py:116] Engine 000: Avg prompt throughput: {prompt}.4 tokens/s, Running: {running} reqs, Waiting: 0 reqs, GPU KV cache usage: {cache}.0% "
+                ),
+            );
         }
         self.mark(filler_bytes, out);
     }
