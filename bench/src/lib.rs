@@ -1,1 +1,3 @@
-//! Bench.
+//! Load generators, a Loki-compatible receiver, scenarios.
+
+pub mod receiver;
