@@ -26,6 +26,7 @@ pub fn run() -> Result<()> {
     step("cargo", &["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"])?;
     test()?;
     step("cargo", &["xtask", "demo", "--seconds", "5", "--no-containerd"])?;
+    step("cargo", &["xtask", "soak", "--small", "--debug"])?;
     match cri::missing() {
         None => step("cargo", &["xtask", "e2e"]),
         Some(why) => {

@@ -69,10 +69,8 @@ pub fn run(args: &E2eArgs, store: &dyn Store) -> Result<bool> {
     let folder = tempfile::Builder::new().prefix("penstock-e2e-").tempdir()?;
     let (pods_root, data) = (folder.path().join("pods"), folder.path().join("cases"));
     std::fs::create_dir_all(&pods_root)?;
-    let cases: Vec<_> = cases::all()
-        .into_iter()
-        .filter(|case| args.only.is_empty() || args.only.contains(&case.pod.name))
-        .collect();
+    let cases: Vec<_> =
+        cases::all().into_iter().filter(|case| args.only.is_empty() || args.only.contains(&case.pod.name)).collect();
     let files_max = if args.files_only { usize::MAX } else { FILES_MAX };
     let world = World { containerd: Containerd::start(folder.path())?, pods_root, data, files_max, stop: &stop };
     println!("runtime: {}", world.containerd.version()?);

@@ -6,6 +6,7 @@ use penstock_bench::demo::DemoArgs;
 use penstock_bench::e2e::E2eArgs;
 use penstock_bench::producer::{self, ProducerArgs};
 use penstock_bench::receiver::{Receiver, ReceiverConfig};
+use penstock_bench::scenarios::{self, SoakArgs};
 use penstock_bench::{ci, demo, e2e, setup};
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -36,6 +37,8 @@ enum Chore {
         #[arg(long, default_value = "127.0.0.1:3100")]
         listen: SocketAddr,
     },
+    /// The long tests: rotation, kills, outage
+    Soak(SoakArgs),
     /// A sample application; the other chores start it
     #[command(hide = true)]
     Producer(ProducerArgs),
@@ -55,6 +58,7 @@ fn main() -> Result<ExitCode> {
             Runtime::new()?.block_on(receive(listen))?;
             true
         }
+        Chore::Soak(args) => scenarios::run(&args)?,
         Chore::Test => ci::test().map(|()| true)?,
         Chore::Ci => ci::run().map(|()| true)?,
         Chore::Setup => setup::run().map(|()| true)?,

@@ -152,10 +152,7 @@ impl Containerd {
             }),
             log_directory: folder.to_string_lossy().into_owned(),
             labels: pod.labels.clone().into_iter().collect(),
-            linux: Some(m::LinuxPodSandboxConfig {
-                cgroup_parent: cgroup.clone(),
-                security_context: Some(security),
-            }),
+            linux: Some(m::LinuxPodSandboxConfig { cgroup_parent: cgroup.clone(), security_context: Some(security) }),
         };
         let request = m::RunPodSandboxRequest { config: Some(config.clone()) };
         let answer: m::PodSandboxId = self.call("RunPodSandbox", request)?;
