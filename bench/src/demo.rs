@@ -10,6 +10,7 @@ use crate::agent::{self, AgentProcess, AgentSettings};
 use crate::clock;
 use crate::cri;
 use crate::pods::kubectl_json;
+use crate::stop;
 use crate::store::{Count, Store};
 use crate::tally::{Comparison, Tally, Written};
 use anyhow::{Context, Result};
@@ -17,7 +18,6 @@ use lag::Lag;
 use load::Load;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -48,10 +48,7 @@ const DRAIN_MAX: Duration = Duration::from_secs(60);
 /// # Errors
 /// Something could not be started, or the agent ended by itself.
 pub fn run(args: &DemoArgs, store: &dyn Store) -> Result<bool> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        signal_hook::flag::register(signal, Arc::clone(&stop))?;
-    }
+    let stop = stop::on_signal()?;
     let folder = tempfile::Builder::new().prefix("penstock-demo-").tempdir()?;
     println!("building the agent …");
     let program = agent::build(args.release)?;

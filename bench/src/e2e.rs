@@ -11,15 +11,15 @@ use crate::cri::containerd::RunningPod;
 use crate::cri::{Containerd, Mounted};
 use crate::demo::{compare, drain};
 use crate::logfiles;
-use crate::pods::{SamplePod, kubectl_json};
+use crate::pods::kubectl_json;
 use crate::runtime::rotate::kubelet_rename;
+use crate::stop;
 use crate::store::Store;
 use crate::tally::{Comparison, Tally, Written};
 use anyhow::{Context, Result, bail};
 use cases::Case;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -61,10 +61,7 @@ struct World<'a> {
 /// # Errors
 /// Something could not be started, or a container failed.
 pub fn run(args: &E2eArgs, store: &dyn Store) -> Result<bool> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        signal_hook::flag::register(signal, Arc::clone(&stop))?;
-    }
+    let stop = stop::on_signal()?;
     let program = if args.files_only { PathBuf::new() } else { agent::build(args.release)? };
     let folder = tempfile::Builder::new().prefix("penstock-e2e-").tempdir()?;
     let (pods_root, data) = (folder.path().join("pods"), folder.path().join("cases"));
@@ -79,20 +76,17 @@ pub fn run(args: &E2eArgs, store: &dyn Store) -> Result<bool> {
         world.run_all(&cases)?;
         files(&cases, &written, &world.pods_root)?
     } else {
-        let pods: Vec<_> = cases.iter().map(|case| case.pod.clone()).collect();
-        with_agent(args, store, folder.path(), &program, &pods, &world, &cases, &written)?
+        with_agent((args, &program), store, folder.path(), &world, &cases, &written)?
     };
     println!("tally: {tally}");
     Ok(tally.is_exact())
 }
 
-#[expect(clippy::too_many_arguments, reason = "one caller, which has them all at hand")]
+/// The whole way: containers, agent, store.
 fn with_agent(
-    args: &E2eArgs,
+    (args, program): (&E2eArgs, &Path),
     store: &dyn Store,
     folder: &Path,
-    program: &Path,
-    pods: &[SamplePod],
     world: &World<'_>,
     cases: &[Case],
     written: &BTreeMap<String, Vec<Written>>,
@@ -107,7 +101,8 @@ fn with_agent(
         admin: agent::free_address()?,
         more: String::new(),
     };
-    std::fs::write(&settings.pods, kubectl_json(pods, NODE))?;
+    let pods: Vec<_> = cases.iter().map(|case| case.pod.clone()).collect();
+    std::fs::write(&settings.pods, kubectl_json(&pods, NODE))?;
     let mut agent = AgentProcess::start(program, &settings, folder)?;
     world.run_all(cases)?;
     let lines = written.values().flatten().map(|one| one.hashes.len() as u64).sum();

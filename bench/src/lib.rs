@@ -24,3 +24,4 @@ pub mod demo;
 pub mod e2e;
 pub mod scenarios;
 pub mod setup;
+pub mod stop;

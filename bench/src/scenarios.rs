@@ -5,6 +5,7 @@
 //!
 //! A new scenario is a file below and a row of [`SCENARIOS`].
 
+pub mod formats;
 pub mod kills;
 pub mod outage;
 pub mod rotation;
@@ -39,6 +40,11 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "rotation",
         what: "nothing is lost, doubled or altered while files are rotated every 200 ms",
         play: rotation::play,
+    },
+    Scenario {
+        name: "formats",
+        what: "files of containerd, conmon and docker give the same lines",
+        play: formats::play,
     },
     Scenario { name: "kills", what: "kill -9 at random moments under load loses nothing", play: kills::play },
     Scenario {

@@ -5,7 +5,7 @@
 use super::Size;
 use super::stage::Stage;
 use crate::producer::lines::Kind;
-use crate::runtime::Rotation;
+use crate::runtime::{Format, Rotation};
 use anyhow::Result;
 use std::time::Duration;
 
@@ -17,7 +17,10 @@ pub fn play(stage: &mut Stage, size: Size) -> Result<bool> {
     let kills = if size == Size::Small { 3 } else { 30 };
     // What is deleted while the agent is down is lost to everybody: enough files are kept.
     stage.rotate(Rotation { bytes_max: 4 << 20, files_max: 20, interval: Duration::from_millis(500) });
-    stage.start_containers(&[(Kind::Vllm, 5_000.0), (Kind::Heimdall, 3_000.0), (Kind::Aigateway, 1_000.0)])?;
+    stage.start_containers(
+        Format::Containerd,
+        &[(Kind::Vllm, 5_000.0), (Kind::Heimdall, 3_000.0), (Kind::Aigateway, 1_000.0)],
+    )?;
     for kill in 1..=kills {
         stage.start_agent()?;
         let moment = Duration::from_millis(stage.rng.u64(300..3_000));

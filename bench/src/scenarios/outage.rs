@@ -6,7 +6,7 @@ use super::Size;
 use super::stage::Stage;
 use crate::producer::lines::Kind;
 use crate::receiver::Fault;
-use crate::runtime::Rotation;
+use crate::runtime::{Format, Rotation};
 use anyhow::Result;
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ pub fn play(stage: &mut Stage, size: Size) -> Result<bool> {
     // About 30 MB/s together, of which a file of 10 MiB holds a second.
     let programs = if size == Size::Small { [(Kind::Vllm, 10_000.0); 3] } else { [(Kind::Vllm, 75_000.0); 3] };
     stage.rotate(Rotation { bytes_max: 10 << 20, files_max: 3, interval: Duration::from_secs(1) });
-    stage.start_containers(&programs)?;
+    stage.start_containers(Format::Containerd, &programs)?;
     stage.start_agent()?;
     let mut memory = 0;
     stage.pass(Duration::from_secs(3), |bytes| memory = memory.max(bytes))?;

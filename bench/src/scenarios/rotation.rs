@@ -5,7 +5,7 @@
 use super::Size;
 use super::stage::Stage;
 use crate::producer::lines::Kind;
-use crate::runtime::Rotation;
+use crate::runtime::{Format, Rotation};
 use anyhow::Result;
 use std::time::Duration;
 
@@ -16,7 +16,10 @@ use std::time::Duration;
 pub fn play(stage: &mut Stage, size: Size) -> Result<bool> {
     let seconds = if size == Size::Small { 10 } else { 120 };
     stage.rotate(Rotation { bytes_max: 256 * 1024, files_max: 5, interval: Duration::from_millis(200) });
-    stage.start_containers(&[(Kind::Vllm, 10_000.0), (Kind::Heimdall, 5_000.0), (Kind::Aigateway, 500.0)])?;
+    stage.start_containers(
+        Format::Containerd,
+        &[(Kind::Vllm, 10_000.0), (Kind::Heimdall, 5_000.0), (Kind::Aigateway, 500.0)],
+    )?;
     stage.start_agent()?;
     stage.pass(Duration::from_secs(seconds), |_| ())?;
     let (lines, bytes) = stage.stop_containers()?;

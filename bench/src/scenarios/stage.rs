@@ -29,6 +29,7 @@ const AGENT_PATIENCE: Duration = Duration::from_secs(25);
 pub struct Stage {
     agent: Option<AgentProcess>,
     samples: Vec<Sample>,
+    pods: Vec<SamplePod>,
     rotator: Option<Rotator>,
     /// Where entries go.
     pub receiver: Receiver,
@@ -74,6 +75,7 @@ impl Stage {
         Ok(Self {
             agent: None,
             samples: Vec::new(),
+            pods: Vec::new(),
             rotator: None,
             receiver,
             rng,
@@ -90,15 +92,17 @@ impl Stage {
         self.rotator = Some(Rotator::start(rotation));
     }
 
-    /// Starts one container per kind and rate; every tenth line goes to stderr.
+    /// Starts one more container per kind and rate, its log file in this format; every tenth line goes to stderr.
     ///
     /// # Errors
     /// One does not start.
-    pub fn start_containers(&mut self, programs: &[(Kind, f64)]) -> Result<()> {
+    pub fn start_containers(&mut self, format: Format, programs: &[(Kind, f64)]) -> Result<()> {
         let rotator = self.rotator.as_ref().context("rotate() comes first")?;
-        let pods: Vec<_> = programs.iter().enumerate().map(|(n, (kind, _))| pod(n, *kind)).collect();
-        fs::write(&self.settings.pods, kubectl_json(&pods, NODE))?;
-        for (pod, (kind, rate)) in pods.iter().zip(programs) {
+        let world = SampleWorld { format, ..self.world.clone() };
+        let first = self.pods.len();
+        self.pods.extend(programs.iter().enumerate().map(|(n, (kind, _))| pod(first + n, *kind)));
+        fs::write(&self.settings.pods, kubectl_json(&self.pods, NODE))?;
+        for (pod, (kind, rate)) in self.pods[first..].iter().zip(programs) {
             let args = ProducerArgs {
                 kind: *kind,
                 seed: self.rng.u64(..),
@@ -110,7 +114,7 @@ impl Stage {
                 lines_per_write: if *rate > 5_000.0 { 20 } else { 1 },
                 ledger: PathBuf::new(),
             };
-            self.samples.push(Sample::start(&self.world, pod, &args, rotator)?);
+            self.samples.push(Sample::start(&world, pod, &args, rotator)?);
         }
         Ok(())
     }
