@@ -1,2 +1,78 @@
-//! The chores of the project.
-fn main() {}
+//! The chores of the project: `cargo xtask --help`. The chores themselves are in `penstock-bench`.
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use penstock_bench::demo::DemoArgs;
+use penstock_bench::e2e::E2eArgs;
+use penstock_bench::producer::{self, ProducerArgs};
+use penstock_bench::receiver::{Receiver, ReceiverConfig};
+use penstock_bench::scenarios::{self, SoakArgs};
+use penstock_bench::{ci, demo, e2e, setup};
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use tokio::runtime::Runtime;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Every chore of Penstock")]
+struct Command {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// The main job on this machine: sample containers, the agent, a Loki-compatible receiver, a live table, a tally
+    Demo(DemoArgs),
+    /// Every test
+    Test,
+    /// What CI runs
+    Ci,
+    /// Installs what the chores need (root on Debian), else says what to install
+    Setup,
+    /// Real containers under a private containerd, every line compared
+    E2e(E2eArgs),
+    /// The Loki-compatible receiver alone, until Ctrl-C
+    Receiver {
+        /// Where to listen.
+        #[arg(long, default_value = "127.0.0.1:3100")]
+        listen: SocketAddr,
+    },
+    /// The long tests: rotation, formats, kills, outage
+    Soak(SoakArgs),
+    /// A sample application; the other chores start it
+    #[command(hide = true)]
+    Producer(ProducerArgs),
+}
+
+fn main() -> Result<ExitCode> {
+    let good = match Command::parse().chore {
+        Chore::Demo(args) => {
+            let runtime = Runtime::new()?;
+            demo::run(&args, &runtime.block_on(Receiver::start(ReceiverConfig::default()))?)?
+        }
+        Chore::E2e(args) => {
+            let runtime = Runtime::new()?;
+            e2e::run(&args, &runtime.block_on(Receiver::start(ReceiverConfig::default()))?)?
+        }
+        Chore::Receiver { listen } => {
+            Runtime::new()?.block_on(receive(listen))?;
+            true
+        }
+        Chore::Soak(args) => scenarios::run(&args)?,
+        Chore::Test => ci::test().map(|()| true)?,
+        Chore::Ci => ci::run().map(|()| true)?,
+        Chore::Setup => setup::run().map(|()| true)?,
+        Chore::Producer(args) => producer::run_process(&args).map(|()| true)?,
+    };
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn receive(listen: SocketAddr) -> Result<()> {
+    let receiver = Receiver::start(ReceiverConfig { listen, keep_entries: true, ..Default::default() }).await?;
+    println!("receiver: {}; Ctrl-C ends it", receiver.url());
+    tokio::signal::ctrl_c().await?;
+    let stats = receiver.stats();
+    println!("{} entries in {} requests", stats.entries_stored, stats.requests);
+    receiver.stop().await;
+    Ok(())
+}

@@ -1,0 +1,211 @@
+//! The agent as a process: built, configured, started, ended.
+//!
+//! In: where logs are and where entries go. Out: a running `penstock`, its own log in a file. Never: a process
+//! left behind; dropping it ends it.
+
+use crate::clock;
+use crate::sample::terminate;
+use anyhow::{Context, Result, bail};
+use std::fs::File;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+/// The top folder of the project.
+#[must_use]
+pub fn project() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// What a test's configuration needs to say.
+#[derive(Clone, Debug)]
+pub struct AgentSettings {
+    /// `node_name`
+    pub node_name: String,
+    /// `data_dir`
+    pub data_dir: PathBuf,
+    /// `log_dir`
+    pub log_dir: PathBuf,
+    /// The file that [`crate::pods::kubectl_json`] filled.
+    pub pods: PathBuf,
+    /// `loki.url`
+    pub loki_url: String,
+    /// `auto`, `ebpf` or `file`.
+    pub capture: String,
+    /// `admin`
+    pub admin: SocketAddr,
+    /// Further top-level settings, YAML lines.
+    pub more: String,
+}
+
+impl AgentSettings {
+    /// The configuration file. Strings are JSON strings, which YAML reads as they are.
+    #[must_use]
+    pub fn yaml(&self) -> String {
+        let quote = |text: &str| serde_json::Value::from(text).to_string();
+        let path = |path: &Path| quote(&path.to_string_lossy());
+        format!(
+            "node_name: {}\ndata_dir: {}\nlog_dir: {}\nlog_link_dirs: [{}]\ncapture: {}\ndiscovery:\n  static: {}\nloki:\n  url: {}\nadmin: {}\n{}",
+            quote(&self.node_name),
+            path(&self.data_dir),
+            path(&self.log_dir),
+            path(&self.log_dir.with_file_name("docker")),
+            self.capture,
+            path(&self.pods),
+            quote(&self.loki_url),
+            quote(&self.admin.to_string()),
+            self.more
+        )
+    }
+}
+
+/// An address of 127.0.0.1 that nobody listens on at this moment.
+///
+/// # Errors
+/// There is none.
+pub fn free_address() -> Result<SocketAddr> {
+    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).context("looking for a free port")
+}
+
+/// Builds the agent and returns its path.
+///
+/// # Errors
+/// It does not build.
+pub fn build(release: bool) -> Result<PathBuf> {
+    let mut command = Command::new("cargo");
+    command.current_dir(project()).args(["build", "--quiet", "--package", "penstock", "--bin", "penstock"]);
+    if release {
+        command.arg("--release");
+    }
+    let status = command.status().context("starting cargo")?;
+    anyhow::ensure!(status.success(), "building the agent failed ({status})");
+    let program = std::env::current_exe().context("looking for this program")?;
+    let profiles = program.parent().and_then(Path::parent).context("this program is in no target folder")?;
+    Ok(profiles.join(if release { "release" } else { "debug" }).join("penstock"))
+}
+
+/// The agent, running.
+#[derive(Debug)]
+pub struct AgentProcess {
+    child: Child,
+    log: PathBuf,
+}
+
+impl AgentProcess {
+    /// Writes the configuration to `FOLDER/penstock.yaml` and starts the agent with it; what it says goes to
+    /// `FOLDER/penstock.log`, after what an earlier one said.
+    ///
+    /// # Errors
+    /// A file cannot be written or the program not be started.
+    pub fn start(program: &Path, settings: &AgentSettings, folder: &Path) -> Result<Self> {
+        let (config, log) = (folder.join("penstock.yaml"), folder.join("penstock.log"));
+        std::fs::write(&config, settings.yaml()).with_context(|| format!("writing {}", config.display()))?;
+        std::fs::create_dir_all(&settings.data_dir)?;
+        let out = File::options().create(true).append(true).open(&log)?;
+        let child = Command::new(program)
+            .args(["run", "--config"])
+            .arg(&config)
+            .stdin(Stdio::null())
+            .stdout(out.try_clone()?)
+            .stderr(out)
+            .process_group(0)
+            .spawn()
+            .with_context(|| format!("starting {}", program.display()))?;
+        Ok(Self { child, log })
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Whether it still runs.
+    ///
+    /// # Errors
+    /// It has ended; the message has the end of its log.
+    pub fn check(&mut self) -> Result<()> {
+        match self.child.try_wait()? {
+            None => Ok(()),
+            Some(status) => bail!("the agent ended with {status}; its last words:\n{}", self.last_words()),
+        }
+    }
+
+    /// SIGKILL, as a crash.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn kill(mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// SIGTERM, and waits.
+    ///
+    /// # Errors
+    /// It did not end within `patience`.
+    pub fn stop(mut self, patience: Duration) -> Result<ExitStatus> {
+        if let Some(status) = self.child.try_wait()? {
+            return Ok(status);
+        }
+        terminate(&self.child)?;
+        let begun = clock::monotonic();
+        while clock::monotonic() - begun < patience {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(status);
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        bail!("the agent did not end within {patience:?} of SIGTERM; its last words:\n{}", self.last_words())
+    }
+
+    /// Bytes of its memory that are in RAM, now.
+    #[must_use]
+    pub fn resident_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        line.and_then(|line| line.trim().split(' ').next()?.parse::<u64>().ok()).unwrap_or(0) * 1024
+    }
+
+    /// The last lines of its log.
+    #[must_use]
+    pub fn last_words(&self) -> String {
+        let text = std::fs::read(&self.log).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let lines: Vec<_> = text.lines().collect();
+        lines[lines.len().saturating_sub(15)..].join("\n")
+    }
+}
+
+impl Drop for AgentProcess {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_configuration_quotes_what_yaml_would_read_otherwise() {
+        let settings = AgentSettings {
+            node_name: "yes: #1".into(),
+            data_dir: "/t/data".into(),
+            log_dir: "/t/pods".into(),
+            pods: "/t/pods.json".into(),
+            loki_url: "http://127.0.0.1:1".into(),
+            capture: "file".into(),
+            admin: SocketAddr::from(([127, 0, 0, 1], 9)),
+            more: "line: compact\n".into(),
+        };
+        let yaml = settings.yaml();
+        assert!(yaml.starts_with("node_name: \"yes: #1\"\n"));
+        assert!(yaml.contains("  url: \"http://127.0.0.1:1\"\nadmin: \"127.0.0.1:9\"\nline: compact\n"));
+        assert!(yaml.contains("log_link_dirs: [\"/t/docker\"]"));
+    }
+}

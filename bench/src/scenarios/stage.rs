@@ -1,0 +1,212 @@
+//! What every scenario needs: a folder, a receiver, sample containers, the agent.
+//!
+//! In: the agent's program and a seed. Out: parts to play with. Never: a verdict; dropping it ends all processes.
+
+use crate::agent::{self, AgentProcess, AgentSettings};
+use crate::clock;
+use crate::demo::compare;
+use crate::pods::{SamplePod, kubectl_json};
+use crate::producer::ProducerArgs;
+use crate::producer::lines::Kind;
+use crate::receiver::{Receiver, ReceiverConfig};
+use crate::runtime::{Format, Rotation, Rotator};
+use crate::sample::{Sample, SampleWorld};
+use crate::store::Store;
+use crate::tally::Tally;
+use anyhow::{Context, Result, ensure};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+/// Name of the node.
+const NODE: &str = "soak-node";
+/// How long the agent may take to end after SIGTERM: its grace period and a little.
+const AGENT_PATIENCE: Duration = Duration::from_secs(25);
+
+/// The parts. Fields are dropped in this order: processes first, the folder last.
+pub struct Stage {
+    agent: Option<AgentProcess>,
+    samples: Vec<Sample>,
+    pods: Vec<SamplePod>,
+    rotator: Option<Rotator>,
+    /// Where entries go.
+    pub receiver: Receiver,
+    /// Random choices of the scenario.
+    pub rng: fastrand::Rng,
+    /// Further lines of the agent's configuration.
+    pub settings: AgentSettings,
+    program: PathBuf,
+    world: SampleWorld,
+    _runtime: Runtime,
+    folder: TempDir,
+}
+
+impl Stage {
+    /// Sets up everything but the agent and the containers.
+    ///
+    /// # Errors
+    /// Those of the file system and of the receiver's socket.
+    pub fn set(program: &Path, seed: u64) -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("penstock-soak-").tempdir()?;
+        let world = SampleWorld {
+            program: std::env::current_exe().context("looking for this program")?,
+            pods_root: folder.path().join("pods"),
+            ledgers: folder.path().join("ledgers"),
+            format: Format::Containerd,
+        };
+        fs::create_dir_all(&world.pods_root)?;
+        fs::create_dir_all(&world.ledgers)?;
+        let runtime = Runtime::new()?;
+        let receiver = runtime.block_on(Receiver::start(ReceiverConfig::default()))?;
+        let settings = AgentSettings {
+            node_name: NODE.into(),
+            data_dir: folder.path().join("data"),
+            log_dir: world.pods_root.clone(),
+            pods: folder.path().join("pods.json"),
+            loki_url: receiver.url(),
+            capture: "file".into(),
+            admin: agent::free_address()?,
+            more: String::new(),
+        };
+        let rng = fastrand::Rng::with_seed(seed);
+        let program = program.to_path_buf();
+        Ok(Self {
+            agent: None,
+            samples: Vec::new(),
+            pods: Vec::new(),
+            rotator: None,
+            receiver,
+            rng,
+            settings,
+            program,
+            world,
+            _runtime: runtime,
+            folder,
+        })
+    }
+
+    /// From now on files of containers that are started are rotated like this.
+    pub fn rotate(&mut self, rotation: Rotation) {
+        self.rotator = Some(Rotator::start(rotation));
+    }
+
+    /// Starts one more container per kind and rate, its log file in this format; every tenth line goes to stderr.
+    ///
+    /// # Errors
+    /// One does not start.
+    pub fn start_containers(&mut self, format: Format, programs: &[(Kind, f64)]) -> Result<()> {
+        let rotator = self.rotator.as_ref().context("rotate() comes first")?;
+        let world = SampleWorld { format, ..self.world.clone() };
+        let first = self.pods.len();
+        self.pods.extend(programs.iter().enumerate().map(|(n, (kind, _))| pod(first + n, *kind)));
+        fs::write(&self.settings.pods, kubectl_json(&self.pods, NODE))?;
+        for (pod, (kind, rate)) in self.pods[first..].iter().zip(programs) {
+            let args = ProducerArgs {
+                kind: *kind,
+                seed: self.rng.u64(..),
+                run: String::new(),
+                rate: *rate,
+                lines: 0,
+                stderr_every: 10,
+                long_every: 0,
+                lines_per_write: if *rate > 5_000.0 { 20 } else { 1 },
+                ledger: PathBuf::new(),
+            };
+            self.samples.push(Sample::start(&world, pod, &args, rotator)?);
+        }
+        Ok(())
+    }
+
+    /// Starts the agent.
+    ///
+    /// # Errors
+    /// One runs already, or it cannot be started.
+    pub fn start_agent(&mut self) -> Result<()> {
+        ensure!(self.agent.is_none(), "the agent runs already");
+        self.agent = Some(AgentProcess::start(&self.program, &self.settings, self.folder.path())?);
+        Ok(())
+    }
+
+    /// SIGKILL to the agent.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn kill_agent(&mut self) -> Result<()> {
+        self.agent.take().context("no agent runs")?.kill()
+    }
+
+    /// Lets time pass, while `look` is told every 100 ms how much memory the agent has.
+    ///
+    /// # Errors
+    /// The agent ended by itself.
+    pub fn pass(&mut self, time: Duration, mut look: impl FnMut(u64)) -> Result<()> {
+        let begun = clock::monotonic();
+        while let Some(left) = time.checked_sub(clock::monotonic() - begun).filter(|left| !left.is_zero()) {
+            std::thread::sleep(left.min(Duration::from_millis(100)));
+            if let Some(agent) = &mut self.agent {
+                agent.check()?;
+                look(agent.resident_bytes());
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the containers; returns how many lines they wrote and how many bytes are or were in files.
+    ///
+    /// # Errors
+    /// A program failed.
+    pub fn stop_containers(&mut self) -> Result<(u64, u64)> {
+        self.samples.iter_mut().try_for_each(Sample::stop)?;
+        let lines = self.samples.iter().map(Sample::lines).sum();
+        Ok((lines, self.samples.iter().map(Sample::bytes).sum()))
+    }
+
+    /// Waits until as many lines have arrived as were written, or nothing has for `patience`; `look` as in
+    /// [`Self::pass`].
+    ///
+    /// # Errors
+    /// The agent ended by itself.
+    pub fn drain(&mut self, lines: u64, patience: Duration, mut look: impl FnMut(u64)) -> Result<()> {
+        let (mut arrived, mut since) = (0, clock::monotonic());
+        while arrived < lines && clock::monotonic() - since < patience {
+            self.pass(Duration::from_millis(200), &mut look)?;
+            let now = self.receiver.count().lines;
+            if now > arrived {
+                (arrived, since) = (now, clock::monotonic());
+            }
+        }
+        // What is sent twice may still be under way.
+        self.pass(Duration::from_millis(500), look)
+    }
+
+    /// Ends the agent in order and compares.
+    ///
+    /// # Errors
+    /// It did not end in time, or not with exit code 0.
+    pub fn finish(&mut self) -> Result<Tally> {
+        let agent = self.agent.take().context("no agent runs")?;
+        let last_words = agent.last_words();
+        let status = agent.stop(AGENT_PATIENCE)?;
+        ensure!(status.success(), "the agent ended with {status}; its last words:\n{last_words}");
+        let each = self.samples.iter().map(|sample| {
+            let pod = sample.pod();
+            Ok((pod.source(&pod.containers[0]), sample.written()?))
+        });
+        let tally = compare(&each.collect::<Result<_>>()?, &self.receiver);
+        println!("   {tally}");
+        if !tally.is_whole() {
+            println!("   the agent's last words:\n{last_words}");
+        }
+        Ok(tally)
+    }
+}
+
+fn pod(number: usize, kind: Kind) -> SamplePod {
+    let json = ("mif.moreh.io/log.format", if kind == Kind::Vllm { "text" } else { "json" });
+    SamplePod::new(
+        &format!("{}-{number}", kind.name()),
+        &[("mif.moreh.io/log.collect", "true"), ("app.kubernetes.io/name", kind.name()), json],
+    )
+}

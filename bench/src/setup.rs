@@ -1,0 +1,54 @@
+//! What the chores need of the machine, and how it gets there.
+//!
+//! In: the machine. Out: installed Debian packages where we are root on Debian, else what to install. Never: a
+//! package that is there already, a download outside the machine's own package sources.
+
+use crate::cri::find_program;
+use anyhow::{Context, Result, bail};
+use std::path::Path;
+use std::process::Command;
+
+/// A program, Debian's package that has it, and what for.
+const NEEDED: [(&str, &str, &str); 7] = [
+    ("cc", "gcc", "building"),
+    ("containerd", "containerd", "real containers"),
+    ("ctr", "containerd", "real containers"),
+    ("runc", "runc", "real containers"),
+    ("busybox", "busybox-static", "the image of the real containers"),
+    ("tar", "tar", "the image of the real containers"),
+    ("sha256sum", "coreutils", "the image of the real containers"),
+];
+
+/// Installs what is missing. Without the right to, or elsewhere than on Debian, says what is missing.
+///
+/// # Errors
+/// Something is missing and could not be installed.
+pub fn run() -> Result<()> {
+    let missing: Vec<_> = NEEDED.iter().filter(|(program, _, _)| find_program(program).is_none()).collect();
+    if missing.is_empty() {
+        println!("everything is there");
+        return Ok(());
+    }
+    for (program, package, purpose) in &missing {
+        println!("missing: {program} (Debian package {package}), for {purpose}");
+    }
+    let mut packages: Vec<_> = missing.iter().map(|(_, package, _)| *package).collect();
+    packages.dedup();
+    let by_hand = format!("apt-get install {}", packages.join(" "));
+    if !Path::new("/etc/debian_version").exists() {
+        bail!("this is not Debian: install these programs with your system's package manager");
+    }
+    if !rustix::process::geteuid().is_root() {
+        bail!("not root: run `{by_hand}` as root");
+    }
+    apt(&["update", "-qq"])?;
+    let install = ["install", "-y", "-qq", "--no-install-recommends"];
+    apt(&[&install[..], &packages].concat()).with_context(|| format!("by hand: {by_hand}"))
+}
+
+fn apt(args: &[&str]) -> Result<()> {
+    let mut command = Command::new("apt-get");
+    let status = command.args(args).env("DEBIAN_FRONTEND", "noninteractive").status().context("starting apt-get")?;
+    anyhow::ensure!(status.success(), "apt-get {} failed ({status})", args.join(" "));
+    Ok(())
+}
