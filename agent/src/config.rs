@@ -10,7 +10,7 @@ mod expand;
 mod form;
 mod loki;
 mod read;
-mod selector;
+pub mod selector;
 mod source;
 #[cfg(test)]
 mod tests;

@@ -11,7 +11,7 @@ fn main() -> anyhow::Result<ExitCode> {
     let Arguments { command } = Arguments::parse();
     match command {
         Command::Run { config, grace } => {
-            cli::log_to_stderr("info");
+            cli::log_to_stderr("info,kube_client=off,kube_runtime=off");
             match penstock::config::load(&config) {
                 Ok(settings) => {
                     penstock::run::run(&settings, Duration::from_secs(grace))?;

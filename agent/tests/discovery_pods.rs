@@ -1,6 +1,8 @@
 //! What becomes of a pod's metadata: selection, opt-outs, mirror pods, the agent's own pod, and what is kept
 //! on disk from one run to the next.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use penstock::discovery::book::{Book, Change, Known, Rules};
 use penstock::discovery::known::{self, KnownError};

@@ -1,5 +1,7 @@
 //! Label selectors: the text, and what it matches, as `kubectl -l` and the API server take them.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 use penstock::config::selector::SelectorError;
 use penstock::config::{Requirement, Selector};
 use penstock::discovery::select::{matches, matches_any};
@@ -10,14 +12,16 @@ fn parse(text: &str) -> Selector {
     text.parse().unwrap_or_else(|error| panic!("{text:?}: {error}"))
 }
 
-fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+type Pairs<'a> = &'a [(&'a str, &'a str)];
+
+fn labels(pairs: Pairs) -> BTreeMap<String, String> {
     pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
 }
 
 /// Rule: the whole syntax of Kubernetes, matched as Kubernetes matches.
 #[test]
 fn every_form_matches_as_in_kubernetes() {
-    let cases: &[(&str, &[(&str, &str)], bool)] = &[
+    let cases: &[(&str, Pairs, bool)] = &[
         ("", &[], true),
         (" ", &[("a", "b")], true),
         ("a=b", &[("a", "b")], true),

@@ -3,6 +3,8 @@
 //! Selection, the joining of parts and the next free nanosecond are other rooms' work; here they are done in
 //! their simplest form, so that the cases can be used as they are.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test: what fails here is to fail")]
+
 use penstock::config::{LineForm, Source};
 use penstock::encode;
 use penstock::framing::cri;

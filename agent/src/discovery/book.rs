@@ -168,14 +168,11 @@ impl Book {
         let mut collect = matches_any(&rules.select, &meta.labels)
             && !is_excluded(&meta.labels)
             && !namespaces.contains(&meta.namespace);
-        match rules.own_pod.as_ref().filter(|own| own.uid == meta.log_uid()) {
-            None => {}
-            Some(OwnPod { container: Some(name), .. }) => {
-                if !excluded_containers.contains(name) {
-                    excluded_containers.push(name.clone());
-                }
-            }
-            Some(OwnPod { container: None, .. }) => collect = false,
+        if let Some(own) = rules.own_pod.as_ref().filter(|own| own.uid == meta.log_uid()) {
+            collect &= own.container.is_some();
+            excluded_containers.extend(own.container.clone());
+            excluded_containers.sort();
+            excluded_containers.dedup();
         }
         let kept = rules.label_keys.iter().filter_map(|key| meta.labels.get_key_value(key));
         Pod {

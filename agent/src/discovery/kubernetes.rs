@@ -54,11 +54,10 @@ pub(super) async fn run(
             step = steps.recv() => step,
         };
         let Some(step) = step else { break };
-        if take(&mut book, step) {
+        // Before that a pod might be of a namespace that is to be left out.
+        if take(&mut book, step) && book.is_current() {
             publish(&book, &snapshots);
-            if book.is_current() {
-                to_keep.send_replace(Arc::new(book.known(&config.node_name)));
-            }
+            to_keep.send_replace(Arc::new(book.known(&config.node_name)));
         }
     }
     watches.shutdown().await;

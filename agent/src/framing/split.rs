@@ -162,7 +162,7 @@ mod tests {
 
     #[test]
     fn every_kind_of_line_is_read() {
-        let file = b"2026-08-22T10:00:00.5Z stderr P ab\n\0\0\02026-08-22T10:00:00Z stdout F c d\nwhat is this\n\
+        let file = b"2026-08-22T10:00:00.5Z stderr P ab\n\0\0\x002026-08-22T10:00:00Z stdout F c d\nwhat is this\n\
             {\"log\":\"x\\ny\\n\",\"stream\":\"stderr\",\"time\":\"2026-08-22T10:00:00Z\"}\n2026-08-22T10:00:00Z stdout F torn";
         let second = 1_787_392_800_000_000_000;
         let wanted = vec![

@@ -59,12 +59,12 @@ pub(super) fn string<'a>(raw: &'a str, bytes_max: usize, unescaped: &'a mut Stri
 /// Bytes up to the closing quote of a string.
 fn string_bytes(inside: &[u8]) -> usize {
     let mut at = 0;
-    while let Some(byte) = inside.get(at) {
-        match byte {
-            b'"' => return at,
-            b'\\' => at += 2,
-            _ => at += 1,
+    while let Some(found) = inside.get(at..).and_then(|rest| memchr::memchr2(b'"', b'\\', rest)) {
+        at += found;
+        if inside[at] == b'"' {
+            return at;
         }
+        at += 2;
     }
     inside.len()
 }

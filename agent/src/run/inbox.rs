@@ -7,7 +7,7 @@ use rustix::event::{EventfdFlags, eventfd};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver as QueueReceiver, SyncSender, TryRecvError, sync_channel};
+use std::sync::mpsc::{Receiver as QueueReceiver, SyncSender, sync_channel};
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// Messages that may wait: answers are as many as requests under way, the rest is rare.
@@ -53,10 +53,7 @@ pub(super) struct Receiver {
 impl Receiver {
     /// The next message, if there is one.
     pub(super) fn take(&self) -> Option<Inbox> {
-        match self.queue.try_recv() {
-            Ok(message) => Some(message),
-            Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
-        }
+        self.queue.try_recv().ok()
     }
 
     /// Readable while there may be messages; [`Receiver::quiet`] takes that back.

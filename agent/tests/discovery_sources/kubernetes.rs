@@ -3,6 +3,7 @@
 use crate::stub::{Stub, write_kubeconfig};
 use crate::{Running, collected, config, start};
 use penstock::config::Discovery;
+use penstock::discovery::Status;
 use serde_json::json;
 use std::path::Path;
 use tempfile::TempDir;
@@ -188,17 +189,17 @@ async fn a_missing_kubeconfig_is_told() {
     running.stop().await;
 }
 
-/// Rule (CONTRACT 9): with `watch_namespaces` an opt-out label on the namespace counts, and nothing is
-/// current before the namespaces are known.
+/// Rule (CONTRACT 9): with `watch_namespaces` an opt-out label on the namespace counts, and no pod is given out
+/// before the namespaces are known.
 #[tokio::test]
 async fn excluded_namespaces_are_watched() {
     let (stub, folder) = stub().await;
     stub.set(|state| state.fail = Some(("namespaces", 403, u32::MAX)));
     let mut running = start(config(Discovery::Kubernetes { watch_namespaces: true }, folder.path()));
-    running.until("the pods are known", |snapshot| snapshot.pods.len() == 2).await;
-    let status = running.until_status("403 is told", |status| status.trouble.contains_key("namespaces")).await;
+    let told = |status: &Status| status.lists == 1 && status.trouble.contains_key("namespaces");
+    let status = running.until_status("the pods are listed, 403 is told", told).await;
     assert!(status.trouble["namespaces"].contains("turn off `watch_namespaces`"), "{status:?}");
-    assert!(!running.snapshots.borrow().is_current);
+    assert!(running.snapshots.borrow().pods.is_empty());
     stub.put("namespaces", "ns", &json!({"vector.dev/exclude": "true"}));
     stub.set(|state| state.fail = None);
     let snapshot = running.until("current", |snapshot| snapshot.is_current).await;

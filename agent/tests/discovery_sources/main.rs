@@ -1,5 +1,7 @@
 //! The sources of discovery: the real client against a stub of the Kubernetes API, and a static file.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod kubernetes;
 mod static_file;
 mod stub;

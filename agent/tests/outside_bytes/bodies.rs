@@ -1,5 +1,7 @@
 //! What must hold for any bytes from outside. The fuzz targets (`agent/fuzz`) and `outside_bytes` run the same.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test: what fails here is to fail")]
+
 use penstock::config::LineForm;
 use penstock::framing::{cri, docker};
 use penstock::limits::LINE_BYTES_MAX;

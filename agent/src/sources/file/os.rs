@@ -27,7 +27,7 @@ pub enum OsFile {
     /// As the runtime writes it.
     Plain(File),
     /// As the kubelet packed it.
-    Gzip(GzipFile),
+    Gzip(Box<GzipFile>),
 }
 
 impl OsFile {
@@ -165,7 +165,7 @@ impl Disk for OsDisk {
 
     fn open(&mut self, path: &Path, is_gzip: bool) -> Result<OsFile, OpenError> {
         let file = self.open_plain(path)?;
-        Ok(if is_gzip { OsFile::Gzip(GzipFile::new(file)) } else { OsFile::Plain(file) })
+        Ok(if is_gzip { OsFile::Gzip(Box::new(GzipFile::new(file))) } else { OsFile::Plain(file) })
     }
 
     fn inode_of(&mut self, path: &Path) -> Option<Inode> {

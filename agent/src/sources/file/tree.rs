@@ -210,9 +210,9 @@ impl<D: Disk> FileSource<D> {
     }
 
     /// Tells of a file that is left alone, once until the next rescan.
-    pub(super) fn refuse(&mut self, path: &PathBuf, why: impl ToString) {
-        if self.refused.insert(path.clone()) {
-            self.events.push(Event::Refused { path: path.clone(), why: why.to_string() });
+    pub(super) fn refuse(&mut self, path: &Path, why: impl ToString) {
+        if self.refused.insert(path.to_path_buf()) {
+            self.events.push(Event::Refused { path: path.to_path_buf(), why: why.to_string() });
         }
     }
 }
