@@ -9,7 +9,7 @@ use super::names::{self, PodFolder};
 use super::{ContainerDir, Event, FileSource, InstanceKey, PodDir, Target, Wanted};
 use crate::types::time::Now;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 impl<D: Disk> FileSource<D> {
     pub(super) fn scan_root(&mut self, now: Now, wanted: Wanted<'_>) {
