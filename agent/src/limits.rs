@@ -57,13 +57,15 @@ pub const LOOK_AGAIN: Duration = Duration::from_millis(1);
 pub const LOOKS_IN_VAIN_MAX: u32 = 2;
 /// How long a file waits for its pod to become known; then its bytes are dropped as `no_metadata`.
 pub const METADATA_WAIT: Duration = Duration::from_secs(600);
-/// Bytes of the first line that tell a file from others; CRI and docker lines carry a time in nanoseconds.
+/// Bytes of a file's first line that are enough to tell it from others, mostly: CRI lines begin with their time.
 pub const IDENTITY_BYTES: usize = 1_024;
+/// Of a longer first line so many bytes count: docker's lines, of up to about 100 KiB, end with their time.
+pub const IDENTITY_BYTES_MAX: usize = 128 * 1_024;
 /// The slow look at every directory, a safety net below inotify.
 pub const RESCAN_INTERVAL: Duration = Duration::from_secs(30);
 
 /// From an answer to the write of the positions.
-pub const CHECKPOINT_DELAY: Duration = Duration::from_millis(50);
+pub const CHECKPOINT_DELAY: Duration = Duration::from_millis(80);
 /// From one sync of the positions to disk to the next.
 pub const CHECKPOINT_SYNC_INTERVAL: Duration = Duration::from_secs(3);
 /// The agent's own repeated errors are logged once in this time, with a count.

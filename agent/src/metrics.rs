@@ -95,7 +95,7 @@ metrics! {
     levels_unlabelled: Counter, "levels_unlabelled_total", "entries", [], "JSON lines whose level was not made a label because the container has too many";
     clock_steps: Counter, "clock_steps_total", "steps", [], "Times of a std stream that went back by a minute or more";
     made_unique: Counter, "made_unique_total", "entries", [], "Entries moved to a free nanosecond because Loki would have merged them with an equal one";
-    resent_entries: Counter, "resent_entries_total", "entries", [], "Entries in requests that were sent again";
+    resent_entries: Counter, "resent_entries_total", "entries", [], "Entries that were sent again, after trouble or a restart";
     checkpoint_errors: Counter, "checkpoint_errors_total", "errors", [], "Writes of the positions that failed";
     journal_errors: Counter, "journal_errors_total", "errors", [], "Writes of the journal that failed";
 }

@@ -134,7 +134,8 @@ pub struct Pipeline<D: Disk> {
     events: Vec<Event>,
     open_bytes: usize,
     counts: ship::Counts,
-    gauges_at: Duration,
+    /// When what is done once a second is due.
+    second_at: Duration,
     trouble: Option<String>,
     is_stopping: bool,
 }
@@ -168,7 +169,7 @@ impl<D: Disk> Pipeline<D> {
             events: Vec::new(),
             open_bytes: 0,
             counts: ship::Counts::default(),
-            gauges_at: Duration::ZERO,
+            second_at: Duration::ZERO,
             trouble: None,
             is_stopping: false,
         }
@@ -187,8 +188,12 @@ impl<D: Disk> Pipeline<D> {
         self.counts.add_to(&self.metrics);
         self.pump(now, outside);
         self.save_if_due(now, outside);
-        self.release_gone();
-        self.show_gauges(now);
+        if now.mono >= self.second_at {
+            self.second_at = now.mono + Duration::from_secs(1);
+            self.drop_unknown(now);
+            self.release_gone();
+            self.show_gauges();
+        }
     }
 
     fn take_events(&mut self, now: Now) {
@@ -199,7 +204,6 @@ impl<D: Disk> Pipeline<D> {
             self.take_event(event, now);
         }
         self.events = events;
-        self.drop_unknown(now);
     }
 
     fn read_some(&mut self, now: Now, buffer: &mut [u8]) -> bool {
@@ -215,7 +219,7 @@ impl<D: Disk> Pipeline<D> {
                 let block = buffer.get(..length).unwrap_or_default();
                 self.take_block(key, at, block, end, now);
             }
-            Some(Read::FileEnd { key }) => self.file_ended(key, now),
+            Some(Read::FileEnd { key, is_cut }) => self.file_ended(key, is_cut, now),
             Some(Read::Ended { key }) => self.instance_ended(key, now),
             None => return false,
         }
@@ -226,7 +230,7 @@ impl<D: Disk> Pipeline<D> {
     /// When there will be something to do although nothing happens: a wait of nothing if there is now.
     #[must_use]
     pub fn wait(&self, now: Now) -> Duration {
-        let mut at = self.saving.due().min(self.delivery.deadline()).min(self.gauges_at);
+        let mut at = self.saving.due().min(self.delivery.deadline()).min(self.second_at);
         if self.batch.waiting_bytes() > 0 && self.delivery.under_way() < crate::limits::REQUESTS_IN_FLIGHT_MAX {
             at = at.min(self.linger.due().max(self.delivery.opens_at()).max(now.mono + Duration::from_millis(1)));
         }

@@ -50,7 +50,6 @@ impl<D: Disk> Pipeline<D> {
         self.tracker.answered(part.id, &part.shares);
         let lag = u64::try_from(now.wall_ns.saturating_sub(part.oldest_ns)).unwrap_or(0);
         self.metrics.delivery_lag_seconds.observe(Duration::from_nanos(lag));
-        self.metrics.resent_entries.add(u64::from(part.resent));
         self.batch.recycle(part.entries);
         self.saving.touch(now);
     }

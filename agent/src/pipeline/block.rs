@@ -66,7 +66,6 @@ impl<D: Disk> Pipeline<D> {
         if let Some(container) = self.containers.get_mut(&key) {
             container.ready = Some(ready);
         }
-        self.saving.touch(now);
     }
 
     /// A file of an earlier run: up to where its records were handed to the sender then.
@@ -152,8 +151,12 @@ impl<D: Disk> Pipeline<D> {
         }
     }
 
-    /// The file ends: a physical line that it broke off is complete.
-    pub(super) fn file_ended(&mut self, key: InstanceKey, now: Now) {
+    /// The file ends: a physical line that it broke off is complete. With `is_cut` bytes are missing before the next
+    /// one, and the open lines go as they are.
+    pub(super) fn file_ended(&mut self, key: InstanceKey, is_cut: bool, now: Now) {
+        if is_cut {
+            return self.instance_ended(key, now);
+        }
         let Some(mut ready) = self.containers.get_mut(&key).and_then(|container| container.ready.take()) else {
             return;
         };
@@ -168,7 +171,7 @@ impl<D: Disk> Pipeline<D> {
         self.saving.touch(now);
     }
 
-    /// The container is gone: its open lines go as they are.
+    /// Nothing follows on what is open: it goes as it is.
     pub(super) fn instance_ended(&mut self, key: InstanceKey, now: Now) {
         let Some(mut ready) = self.containers.get_mut(&key).and_then(|container| container.ready.take()) else {
             return;

@@ -175,13 +175,10 @@ impl<D: Disk> Pipeline<D> {
                 self.source.retire(key, marks);
                 self.forget(key);
             }
-            Event::Dropped { key, reason, bytes, files } => {
+            Event::Dropped { reason, bytes, files } => {
                 self.metrics.dropped_bytes.add(reason, bytes);
                 self.metrics.dropped_files.add(reason, files);
                 self.saving.touch(now);
-                if let Some(key) = key {
-                    self.file_ended(key, now);
-                }
                 let message = format!("{bytes} bytes of {files} log files are lost ({reason:?}), see docs/metrics.md");
                 self.report(format!("dropped {reason:?}"), &message, now);
             }

@@ -4,6 +4,7 @@ use super::{Outside, Pipeline};
 use crate::checkpoint::journal::Record;
 use crate::encode;
 use crate::limits::REQUEST_BYTES_MAX;
+use crate::send::deliver::Due;
 use crate::sources::file::InstanceKey;
 use crate::sources::file::disk::Disk;
 use crate::types::part::{LabelSetId, Part};
@@ -42,7 +43,10 @@ impl<D: Disk> Pipeline<D> {
     }
 
     fn send_due(&mut self, now: Now, outside: &mut dyn Outside) {
-        while let Some((id, parts)) = self.delivery.due(now.mono) {
+        while let Some(Due { id, parts, is_again }) = self.delivery.due(now.mono) {
+            if is_again {
+                self.metrics.resent_entries.add(parts.iter().map(|part| u64::from(part.count)).sum());
+            }
             let mut runs: Vec<(LabelSetId, Vec<&[u8]>)> = Vec::with_capacity(parts.len());
             for part in parts {
                 match runs.last_mut() {
@@ -67,6 +71,7 @@ impl<D: Disk> Pipeline<D> {
     fn journal(&mut self, parts: &[Part], now: Now, outside: &mut dyn Outside) {
         let mut record = Record::default();
         for part in parts {
+            self.metrics.resent_entries.add(u64::from(part.resent));
             record.fingerprints(self.batch.text(part.label_set), &part.fingerprints);
             for share in &part.shares {
                 self.journal_share(&mut record, share.stream.0, share.first, share.last);

@@ -5,12 +5,7 @@ use crate::metrics::label::Mode;
 use crate::sources::file::disk::Disk;
 use crate::sources::file::names::pod_folder;
 use crate::types::position::StdStream;
-use crate::types::time::Now;
 use crate::types::view::StreamView;
-use std::time::Duration;
-
-/// From one update of the gauges to the next.
-const GAUGES_INTERVAL: Duration = Duration::from_secs(1);
 
 impl<D: Disk> Pipeline<D> {
     /// One row per std stream that is held.
@@ -54,16 +49,13 @@ impl<D: Disk> Pipeline<D> {
     }
 
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate is positive and below 2^53")]
-    pub(super) fn show_gauges(&mut self, now: Now) {
-        if now.mono < self.gauges_at {
-            return;
-        }
-        self.gauges_at = now.mono + GAUGES_INTERVAL;
+    pub(super) fn show_gauges(&self) {
         let unanswered = self.batch.waiting_bytes() + self.delivery.bytes();
         self.metrics.backlog_bytes.set(self.source.backlog_bytes() + unanswered as u64);
         self.metrics.memory_bytes.set(self.memory_bytes() as u64);
         self.metrics.rate_limit_bytes_per_second.set(self.delivery.rate() as u64);
         self.metrics.label_sets.set(self.batch.label_sets() as u64);
+        self.metrics.held_label_sets.set(self.delivery.held_label_sets() as u64);
         self.metrics.files_open.set(self.source.files_open() as u64);
         let ready = self.containers.values().filter(|container| container.ready.is_some()).count();
         self.metrics.streams.set(Mode::File, 2 * ready as u64);

@@ -15,6 +15,7 @@ use super::pace::Pace;
 use crate::limits::{REQUESTS_IN_FLIGHT_MAX, RETRY_AFTER_MAX};
 use crate::types::part::{LabelSetId, Part, PartId};
 use crate::types::request::{RequestId, Verdict};
+use std::collections::HashSet;
 use std::time::Duration;
 
 /// First wait after trouble that passes, doubled up to [`BACKOFF_MAX`].
@@ -47,6 +48,17 @@ struct Outgoing {
     server_errors: u32,
     /// Answers of any request that were good when this one first failed.
     passed_before: u64,
+}
+
+/// A request that goes now.
+#[derive(Clone, Copy, Debug)]
+pub struct Due<'a> {
+    /// Its number.
+    pub id: RequestId,
+    /// What is in it.
+    pub parts: &'a [Part],
+    /// It went before.
+    pub is_again: bool,
 }
 
 /// The requests that are not answered for.
@@ -116,6 +128,13 @@ impl Delivery {
         self.outgoing.iter().flat_map(|out| &out.parts).map(|part| part.entries.len()).sum()
     }
 
+    /// Label sets that wait because Loki refused them.
+    #[must_use]
+    pub fn held_label_sets(&self) -> usize {
+        let held = self.outgoing.iter().filter(|out| out.failures > 0 && out.state != State::UnderWay);
+        held.flat_map(|out| &out.parts).map(|part| part.label_set).collect::<HashSet<_>>().len()
+    }
+
     /// The rate as it is now, bytes per second.
     #[must_use]
     pub fn rate(&self) -> f64 {
@@ -129,8 +148,8 @@ impl Delivery {
         }
     }
 
-    /// The request that goes now, if any: its number and its parts. It is under way from then on.
-    pub fn due(&mut self, now: Duration) -> Option<(RequestId, &[Part])> {
+    /// The request that goes now, if any. It is under way from then on.
+    pub fn due(&mut self, now: Duration) -> Option<Due<'_>> {
         if now < self.closed_until || now < self.paced_until || self.under_way() >= self.under_way_max() {
             return None;
         }
@@ -144,7 +163,7 @@ impl Delivery {
             return None;
         }
         out.state = State::UnderWay;
-        Some((out.id, &out.parts))
+        Some(Due { id: out.id, parts: &out.parts, is_again: out.failures > 0 })
     }
 
     /// When something may be due although no answer comes (monotonic).

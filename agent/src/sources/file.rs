@@ -50,6 +50,8 @@ pub enum Read {
     FileEnd {
         /// Whose.
         key: InstanceKey,
+        /// Bytes are missing between the two: what is open will not be finished.
+        is_cut: bool,
     },
     /// The container instance has ended: what is open will not be finished.
     Ended {
@@ -87,10 +89,8 @@ pub enum Event {
     Gone(InstanceKey),
     /// It is not wanted any more.
     Unwanted(InstanceKey),
-    /// Bytes that cannot be read any more. Lines that are open there will not be finished.
+    /// Bytes that cannot be read any more.
     Dropped {
-        /// Whose; `None` for files of an earlier run.
-        key: Option<InstanceKey>,
         /// Why.
         reason: DropReason,
         /// As far as known.

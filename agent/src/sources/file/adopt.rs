@@ -93,7 +93,7 @@ impl<D: Disk> FileSource<D> {
         if let Some(file) = instance.files.iter_mut().find(|file| file.inode == inode && file.file.is_some()) {
             file.name = Some(candidate.name);
             if let (None, Some(open)) = (file.id, &mut file.file) {
-                file.id = identify(&instance.folder, open);
+                file.id = identify(&instance.folder, instance.restart, open);
             }
             return;
         }
@@ -106,7 +106,7 @@ impl<D: Disk> FileSource<D> {
             Err(error) => return self.refuse(&candidate.path, error),
         };
         let Ok(stat) = open.stat() else { return };
-        let id = identify(&instance.folder, &mut open);
+        let id = identify(&instance.folder, instance.restart, &mut open);
         let is_live = candidate.suffix.is_none();
         let twin = id.and_then(|id| instance.files.iter().position(|file| file.id == Some(id)));
         if let (Some(_), Some(id), false) = (twin, id, is_live) {

@@ -4,29 +4,30 @@
 //! gzip, or when the kernel gives its inode to another. Never: an inode alone.
 
 use super::disk::LogFile;
-use crate::limits::IDENTITY_BYTES;
+use crate::limits::{IDENTITY_BYTES, IDENTITY_BYTES_MAX};
 use crate::types::position::FileId;
 use xxhash_rust::xxh3::xxh3_64;
 
-/// Reads the identity of a file in the pod log folder `folder` (relative to `log_dir`, so that it holds over
-/// mounts). `None` while its first line is not complete.
-pub fn identify<F: LogFile>(folder: &str, file: &mut F) -> Option<FileId> {
-    let mut head = [0; IDENTITY_BYTES];
-    let length = file.read_at(&mut head, 0).ok()?;
+/// Reads the identity of a file of restart number `restart` in the folder `folder` (relative to `log_dir`, so that it
+/// holds over mounts). `None` while its first line is not complete.
+pub fn identify<F: LogFile>(folder: &str, restart: u32, file: &mut F) -> Option<FileId> {
+    let mut head = vec![0; IDENTITY_BYTES];
+    let mut length = file.read_at(&mut head, 0).ok()?;
+    if length == IDENTITY_BYTES && memchr::memchr(b'\n', &head).is_none() {
+        head.resize(IDENTITY_BYTES_MAX, 0);
+        length = file.read_at(&mut head, 0).ok()?;
+    }
     let head = head.get(..length)?;
     match memchr::memchr(b'\n', head) {
-        Some(end) => Some(of(folder, head.get(..end)?)),
-        None if length == IDENTITY_BYTES => Some(of(folder, head)),
+        Some(end) => Some(of(folder, restart, head.get(..end)?)),
+        None if length == IDENTITY_BYTES_MAX => Some(of(folder, restart, head)),
         None => None,
     }
 }
 
-/// The identity of a file in `folder` whose first line begins with `head`.
-#[must_use]
-pub fn of(folder: &str, head: &[u8]) -> FileId {
-    let mut bytes = Vec::with_capacity(folder.len() + 1 + head.len());
-    bytes.extend_from_slice(folder.as_bytes());
-    bytes.push(0);
+/// The identity of a file whose first line is or begins with `head`.
+fn of(folder: &str, restart: u32, head: &[u8]) -> FileId {
+    let mut bytes = format!("{folder}\0{restart}\0").into_bytes();
     bytes.extend_from_slice(head);
     FileId(xxh3_64(&bytes))
 }

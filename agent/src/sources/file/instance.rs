@@ -34,6 +34,8 @@ pub(super) struct Tracked<F> {
     pub(super) close_watch: Option<WatchId>,
     /// Read to its end; nothing more will come.
     pub(super) is_finished: bool,
+    /// Its end was given up: what is open there will not be finished.
+    pub(super) is_cut: bool,
 }
 
 impl<F: LogFile> Tracked<F> {
@@ -53,6 +55,7 @@ impl<F: LogFile> Tracked<F> {
             quiet_at: now.mono + FILE_QUIET.saturating_sub(age),
             close_watch: None,
             is_finished: false,
+            is_cut: false,
         }
     }
 

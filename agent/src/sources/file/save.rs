@@ -93,7 +93,7 @@ impl<D: Disk> FileSource<D> {
             }
         }
         if files > 0 {
-            self.events.push(Event::Dropped { key: None, reason: DropReason::Gone, bytes, files });
+            self.events.push(Event::Dropped { reason: DropReason::Gone, bytes, files });
         }
     }
 }

@@ -28,10 +28,10 @@ impl<D: Disk> FileSource<D> {
         let read = instance.offset;
         let file = instance.files.get_mut(place)?;
         let bytes = file.bytes.saturating_sub(if is_current { read } else { file.start });
-        file.file = None;
+        (file.file, file.is_cut) = (None, true);
         file.bytes = if is_current { read } else { file.start };
         self.enqueue(key);
-        self.events.push(Event::Dropped { key: Some(key), reason: DropReason::Backlog, bytes, files: 1 });
+        self.events.push(Event::Dropped { reason: DropReason::Backlog, bytes, files: 1 });
         Some(bytes)
     }
 
@@ -49,11 +49,10 @@ impl<D: Disk> FileSource<D> {
                 let is_gzip = std::path::Path::new(&name).extension().is_some_and(|end| end == "gz");
                 let mut open = self.disk.open(&folder.join(&name), is_gzip).ok()?;
                 let stat = open.stat().ok()?;
-                (identify(&instance.folder, &mut open) == old_id)
+                (identify(&instance.folder, instance.restart, &mut open) == old_id)
                     .then(|| Tracked::new(0, open, stat, name, is_gzip, now))
             });
             let unread = instance.current().map_or(0, |old| old.bytes.saturating_sub(offset));
-            instance.finish_current();
             match copy {
                 Some(mut copy) => {
                     copy.start = offset;
@@ -62,18 +61,16 @@ impl<D: Disk> FileSource<D> {
                 }
                 None => lost = unread,
             }
-            new.id = new.file.as_mut().and_then(|open| identify(&instance.folder, open));
+            if let Some(old) = instance.current() {
+                (old.is_cut, old.bytes) = (lost > 0, offset);
+            }
+            new.id = new.file.as_mut().and_then(|open| identify(&instance.folder, instance.restart, open));
             instance.push(new);
         }
         if let Some(slot) = self.instances.get_mut(key.0 as usize) {
             *slot = Some(instance);
         }
-        self.events.push(Event::Dropped {
-            key: Some(key),
-            reason: DropReason::Truncated,
-            bytes: lost,
-            files: u64::from(lost > 0),
-        });
+        self.events.push(Event::Dropped { reason: DropReason::Truncated, bytes: lost, files: u64::from(lost > 0) });
     }
 }
 

@@ -69,8 +69,9 @@ impl<D: Disk> FileSource<D> {
         };
         let was_closed = file.closed_at.is_some() || now.mono >= file.quiet_at;
         let Some(open) = &mut file.file else {
+            let is_cut = file.is_cut;
             instance.finish_current();
-            return Look::Found(self.back_in_queue(key, Read::FileEnd { key }));
+            return Look::Found(self.back_in_queue(key, Read::FileEnd { key, is_cut }));
         };
         let length = match open.read_at(buffer, at.offset) {
             Ok(length) => length,
@@ -82,7 +83,7 @@ impl<D: Disk> FileSource<D> {
             return self.look_at_end(key, at, length, was_closed, now);
         }
         if file.id.is_none() {
-            file.id = identify(&instance.folder, open);
+            file.id = identify(&instance.folder, instance.restart, open);
         }
         let end = at.offset + length as u64;
         if end > file.bytes {
@@ -115,7 +116,7 @@ impl<D: Disk> FileSource<D> {
             }
             AtEnd::NextFile => {
                 instance.finish_current();
-                Look::Found(self.back_in_queue(key, Read::FileEnd { key }))
+                Look::Found(self.back_in_queue(key, Read::FileEnd { key, is_cut: false }))
             }
             AtEnd::Ended => {
                 instance.has_ended = true;
@@ -183,9 +184,9 @@ impl<D: Disk> FileSource<D> {
         let Some(file) = instance.current() else { return Look::Nothing };
         let path = path.join(file.name.as_deref().unwrap_or("(deleted)"));
         if file.is_gzip {
-            file.file = None;
+            (file.file, file.is_cut) = (None, true);
             let bytes = 0;
-            self.events.push(Event::Dropped { key: Some(key), reason: DropReason::Unreadable, bytes, files: 1 });
+            self.events.push(Event::Dropped { reason: DropReason::Unreadable, bytes, files: 1 });
             self.events.push(Event::Refused { path, why: format!("is damaged ({error}); its rest is not shipped") });
             return Look::Again;
         }
