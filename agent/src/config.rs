@@ -3,6 +3,24 @@
 //! In: the YAML text and the environment. Out: [`Config`], or every error with its place. Never: a look at
 //! anything else of the node (that is `doctor`), or a default that is not written in docs.
 
+mod check;
+mod environment;
+mod error;
+mod expand;
+mod form;
+mod loki;
+mod read;
+mod selector;
+mod source;
+#[cfg(test)]
+mod tests;
+mod value;
+mod yaml;
+
+pub use environment::variable;
+pub use error::{ConfigError, ConfigErrors, Place, Problem};
+pub use read::{load, read};
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;

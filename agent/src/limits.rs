@@ -36,6 +36,8 @@ pub const REQUEST_BYTES_MAX: usize = 3_584 * 1024;
 pub const ANSWER_BYTES_MAX: usize = 64 * 1024;
 /// How long an answer may take before the request counts as failed.
 pub const PUSH_TIMEOUT: Duration = Duration::from_secs(30);
+/// The longest wait that a header `Retry-After` can ask for; a larger one counts as this.
+pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(10 * 60);
 /// Pushes under way at once, of disjoint label sets.
 pub const REQUESTS_IN_FLIGHT_MAX: usize = 4;
 /// How far the std streams of one label set may run apart while catching up: Loki refuses what is an hour
@@ -46,10 +48,17 @@ pub const CATCH_UP_SPREAD_MAX: Duration = Duration::from_secs(15 * 60);
 pub const BLOCK_BYTES: usize = 256 * 1024;
 /// A file that has not grown for so long has no writer any more, where nothing else tells.
 pub const FILE_QUIET: Duration = Duration::from_secs(10);
+/// From the moment a container's last file is closed until its unfinished last line is shipped: a runtime that is
+/// restarted opens the file again within that time.
+pub const INSTANCE_END_GRACE: Duration = Duration::from_secs(3);
+/// A file that had something new is looked at again after this time, instead of asking for word of its growth.
+pub const LOOK_AGAIN: Duration = Duration::from_millis(1);
+/// Looks without anything new after which a file is left until there is word of its growth.
+pub const LOOKS_IN_VAIN_MAX: u32 = 2;
 /// How long a file waits for its pod to become known; then its bytes are dropped as `no_metadata`.
 pub const METADATA_WAIT: Duration = Duration::from_secs(600);
-/// The first bytes of a file that tell it from others; CRI lines begin with a time in nanoseconds.
-pub const IDENTITY_BYTES: usize = 256;
+/// Bytes of the first line that tell a file from others; CRI and docker lines carry a time in nanoseconds.
+pub const IDENTITY_BYTES: usize = 1_024;
 /// The slow look at every directory, a safety net below inotify.
 pub const RESCAN_INTERVAL: Duration = Duration::from_secs(30);
 
@@ -59,3 +68,52 @@ pub const CHECKPOINT_DELAY: Duration = Duration::from_millis(50);
 pub const CHECKPOINT_SYNC_INTERVAL: Duration = Duration::from_secs(3);
 /// The agent's own repeated errors are logged once in this time, with a count.
 pub const OWN_LOG_INTERVAL: Duration = Duration::from_secs(60);
+
+/// A data thread that has given no sign for so long counts as stuck, and `/healthz` fails.
+pub const HEARTBEAT_AGE_MAX: Duration = Duration::from_secs(10);
+/// How long `/streams` waits for the data thread; then it answers 503.
+pub const STREAMS_WAIT: Duration = Duration::from_secs(2);
+/// Connections to the admin server at once; more wait to be accepted.
+pub const ADMIN_CONNECTIONS_MAX: usize = 32;
+/// From the accept of an admin connection to its end, whatever the client does; then it is closed.
+pub const ADMIN_CONNECTION_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// Pairs of structured metadata per entry. Loki's `max_structured_metadata_entries_count`; checked at start.
+pub const METADATA_PAIRS_MAX: usize = 128;
+/// The smallest `memory_bytes_max` that is accepted: a few requests, open lines and file blocks have to fit.
+pub const MEMORY_BYTES_MIN: u64 = 8 * 1024 * 1024;
+/// The longest `linger_max` that is accepted; beyond it an idle node's lines would look lost.
+pub const LINGER_MAX: Duration = Duration::from_secs(60);
+
+/// Kinds of the agent's own messages whose last logging is remembered; beyond it the oldest is forgotten, and
+/// may be logged twice in a minute.
+pub const OWN_LOG_KEYS_MAX: usize = 256;
+
+/// The first question to the Kubernetes API comes at a random moment within this, so that the nodes of a fleet
+/// do not all ask at once.
+pub const API_START_JITTER_MAX: Duration = Duration::from_secs(2);
+/// After a failed call to the Kubernetes API: doubled with each failure in a row, half of it random.
+pub const API_RETRY_MIN: Duration = Duration::from_millis(500);
+/// The longest pause after failed calls to the Kubernetes API.
+pub const API_RETRY_MAX: Duration = Duration::from_secs(30);
+/// The pause where the API refuses who we are (401, 403): nobody but an operator can mend that.
+pub const API_REFUSED_RETRY: Duration = Duration::from_secs(60);
+/// Until a connection to the Kubernetes API must stand.
+pub const API_CONNECT_MAX: Duration = Duration::from_secs(10);
+/// A watch that was taken up again and has not failed for so long is well, though nothing was heard: more
+/// than `API_CONNECT_MAX`.
+pub const API_SETTLED: Duration = Duration::from_secs(15);
+/// A watch ends by itself after so long, and is taken up again where it was.
+pub const API_WATCH_TIMEOUT: Duration = Duration::from_secs(290);
+/// Without a byte from the Kubernetes API for so long the connection counts as dead: more than
+/// `API_WATCH_TIMEOUT`.
+pub const API_SILENCE_MAX: Duration = Duration::from_secs(310);
+/// Failures in a row after which the connection to the Kubernetes API is set up from its configuration anew.
+pub const API_FAILURES_MAX: u32 = 5;
+/// From one write of the known pods to the next; what changed in between is written then.
+pub const KNOWN_PODS_INTERVAL: Duration = Duration::from_secs(5);
+/// Bytes of the known pods, unpacked, and of a static pod file: a thousand pods are some MiB. What is beyond
+/// it is not read, and so the file counts as damaged.
+pub const POD_FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// From one look at the static pod file to the next.
+pub const STATIC_POLL_INTERVAL: Duration = Duration::from_secs(1);

@@ -1,7 +1,10 @@
 //! The types that cross a door between rooms. Constructors check; there is no other behaviour.
 
 pub mod entry;
+pub mod part;
 pub mod pod;
 pub mod position;
 pub mod request;
+pub mod saved;
 pub mod time;
+pub mod view;

@@ -1,4 +1,5 @@
-//! framing → parse → label → batch: one record on its way to become an entry.
+//! framing → parse → label → batch: one record on its way to become an entry. And label → parse: what
+//! `line: envelope` puts in front of it.
 
 /// A log line with its CRI parts joined. Borrows its bytes from the file block or from the open line.
 #[derive(Clone, Copy, Debug)]
@@ -27,4 +28,13 @@ pub struct Shaped<'a> {
     pub cut_bytes: u64,
     /// The record carried a time that was not used, because it could not be read or was too far off.
     pub is_time_refused: bool,
+}
+
+/// A label of a container as it goes into a line under `line: envelope`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EnvelopeMember {
+    /// The label's name.
+    pub name: String,
+    /// The member as JSON, escaped: `"name":"value"`.
+    pub json: String,
 }

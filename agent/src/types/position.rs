@@ -29,6 +29,10 @@ impl StdStream {
     }
 }
 
+/// Names a log file by content: hash of its folder (relative to the log directory) and its first line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+pub struct FileId(pub u64);
+
 /// A place in the files of one container instance. Ordered as the bytes were written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FilePosition {

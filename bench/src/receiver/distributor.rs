@@ -94,7 +94,7 @@ impl Distributor {
         }
         let parts = request.streams.len() + request.streams.iter().map(|stream| stream.entries.len()).sum::<usize>();
         let near_message_limit = decoded_bytes + parts * GROWTH_BYTES > limits.message_bytes_max;
-        let (streams, refusal) = self.check(limits, context, stats, request, &labels, near_message_limit);
+        let (streams, refusal) = self.check(limits, context, stats, request, &labels);
         if streams.is_empty() {
             return refusal.unwrap_or_else(Answer::stored);
         }
@@ -104,8 +104,9 @@ impl Distributor {
             count(stats, Reason::RateLimited, entries);
             return Answer::tenant_rate(context.tenant, limits.ingestion_rate, entries, bytes);
         }
-        let streams = self.shard(limits, context, streams);
+        let mut streams = self.shard(limits, context, streams);
         if near_message_limit {
+            self.add_levels(&mut streams);
             let message = message_bytes(&streams);
             if message > limits.message_bytes_max {
                 count(stats, Reason::MessageTooLarge, entries);
@@ -142,7 +143,6 @@ impl Distributor {
         stats: &mut Stats,
         request: PushRequest,
         labels: &[Arc<CachedLabels>],
-        near_message_limit: bool,
     ) -> (Vec<CheckedStream>, Option<Answer>) {
         let ns = |seconds: u64| i64::try_from(seconds.saturating_mul(1_000_000_000)).unwrap_or(i64::MAX);
         let window = Window {
@@ -167,7 +167,7 @@ impl Distributor {
             let mut entries = Vec::with_capacity(stream.entries.len());
             for entry in stream.entries {
                 match check_entry(limits, &window, &known.labels, &entry) {
-                    Ok(time_ns) => entries.push(self.checked(&known.labels, entry, time_ns, near_message_limit)),
+                    Ok(time_ns) => entries.push(self.checked(&known.labels, entry, time_ns)),
                     Err((reason, text)) => {
                         errors.add(text);
                         count(stats, reason, 1);
@@ -181,12 +181,20 @@ impl Distributor {
         (streams, errors.answer().or(blocked))
     }
 
-    fn checked(&self, labels: &StreamLabels, entry: Entry, time_ns: i64, near_message_limit: bool) -> CheckedEntry {
+    fn checked(&self, labels: &StreamLabels, entry: Entry, time_ns: i64) -> CheckedEntry {
         let metadata: Vec<LabelPair> = entry.structured_metadata.into_iter().map(normalized).collect();
-        let level =
-            if self.keep_levels || near_message_limit { detect(&labels.labels, &metadata, &entry.line) } else { None };
+        let level = if self.keep_levels { detect(&labels.labels, &metadata, &entry.line) } else { None };
         let counted_bytes = entry.line.len() + counted_metadata_bytes(&metadata);
         CheckedEntry { time_ns, line: entry.line, metadata, level, counted_bytes }
+    }
+
+    /// The levels that `checked` left out: they count in the message.
+    fn add_levels(&self, streams: &mut [CheckedStream]) {
+        for CheckedStream { labels, entries } in streams.iter_mut().filter(|_| !self.keep_levels) {
+            for entry in entries {
+                entry.level = detect(&labels.labels, &entry.metadata, &entry.line);
+            }
+        }
     }
 
     fn shard(&mut self, limits: &Limits, context: PushContext<'_>, streams: Vec<CheckedStream>) -> Vec<CheckedStream> {

@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use super::labels::Labels;
 use super::limits::Limits;
-use super::refusal::{Answer, Failure, Reason, failed_entries};
+use super::refusal::{Answer, Reason, failed_entries};
 use super::seen::Seen;
 use super::shards::Shards;
 use super::stats::Stats;
@@ -146,15 +146,9 @@ impl Ingester {
         let (fates, failed) = held.push(limits, rules, context.now_ns, &entries);
         let rate = limits.per_stream_rate;
         let answer = failed_entries(context.tenant, &labels.text, rate, &failed, entries.len());
-        for entry in &failed {
-            let reason = match entry.why {
-                Failure::TooFarBehind(_) => Reason::TooFarBehind,
-                Failure::StreamRate(_) => Reason::PerStreamRateLimit,
-            };
-            count(stats, reason, 1);
-        }
+        let refused = fates.iter().filter(|fate| matches!(fate, Fate::Refused(_))).count();
         self.note(index, &labels, context, stats, entries.into_iter().zip(fates));
-        (answer, failed.len())
+        (answer, refused)
     }
 
     fn stream_index(&mut self, limits: &Limits, now_ns: i64, labels: &Arc<StreamLabels>) -> Option<usize> {
@@ -180,7 +174,8 @@ impl Ingester {
         entries: impl Iterator<Item = (CheckedEntry, Fate)>,
     ) {
         for (entry, fate) in entries {
-            if fate == Fate::Refused {
+            if let Fate::Refused(reason) = fate {
+                count(stats, reason, 1);
                 continue;
             }
             // An odd factor spreads the label sets over the hashes; a plain xor would cancel itself out.

@@ -13,7 +13,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::bucket::TokenBucket;
 use super::limits::Limits;
-use super::refusal::{FailedEntry, Failure};
+use super::refusal::{FailedEntry, Failure, Reason};
 use super::seen::HashedSet;
 use super::wire::LabelPair;
 
@@ -51,8 +51,8 @@ pub(crate) enum Fate {
     Stored,
     /// Taken for one that is there already.
     Duplicate,
-    /// See the list of failures.
-    Refused,
+    /// Refused, for this reason. Not every one is in the list of failures: a stream over its rate tells of nothing else.
+    Refused(Reason),
 }
 
 /// One stream.
@@ -98,16 +98,19 @@ impl Stream {
     ) -> (Vec<Fate>, Vec<FailedEntry>) {
         let hashes: Vec<u64> = entries.iter().map(CheckedEntry::hash).collect();
         let (mut fates, mut failed, valid_bytes) = self.validate(limits, rules, now_ns, entries, &hashes);
-        let whole = rules.rate_limit_whole_stream;
-        if whole && (rules.rate_exceeded || !self.bucket.allow(now_ns, valid_bytes)) {
+        let limits_whole = rules.rate_limit_whole_stream && fates.contains(&Fate::Stored);
+        if limits_whole && (rules.rate_exceeded || !self.bucket.allow(now_ns, valid_bytes)) {
             failed.clear();
-            for (entry, fate) in entries.iter().zip(&mut fates) {
+            for ((entry, &hash), fate) in entries.iter().zip(&hashes).zip(&mut fates) {
                 if *fate == Fate::Stored {
                     failed.push(FailedEntry { time_ns: entry.time_ns, why: Failure::StreamRate(entry.counted_bytes) });
-                    *fate = Fate::Refused;
+                }
+                // A duplicate of an entry that is now refused is no duplicate of anything.
+                let again = *fate == Fate::Duplicate && self.last != Some((entry.time_ns, hash));
+                if *fate == Fate::Stored || again {
+                    *fate = Fate::Refused(Reason::PerStreamRateLimit);
                 }
             }
-            // Nothing valid, nothing to limit: the other failures were dropped all the same, as in Loki.
             return (fates, failed);
         }
         for ((entry, &hash), fate) in entries.iter().zip(&hashes).zip(&mut fates) {
@@ -139,10 +142,10 @@ impl Stream {
             let cutoff_ns = newest_ns.map(|newest| newest.saturating_sub(behind_ns));
             if limited {
                 failed.push(FailedEntry { time_ns, why: Failure::StreamRate(bytes) });
-                fates.push(Fate::Refused);
+                fates.push(Fate::Refused(Reason::PerStreamRateLimit));
             } else if let Some(cutoff_ns) = cutoff_ns.filter(|&cutoff_ns| cutoff_ns > time_ns) {
                 failed.push(FailedEntry { time_ns, why: Failure::TooFarBehind(cutoff_ns) });
-                fates.push(Fate::Refused);
+                fates.push(Fate::Refused(Reason::TooFarBehind));
             } else {
                 valid_bytes += bytes;
                 last = Some((time_ns, hash));
@@ -178,7 +181,7 @@ impl Stream {
 mod tests {
     use bytes::Bytes;
 
-    use super::{CheckedEntry, Fate, Limits, PushRules, Stream};
+    use super::{CheckedEntry, Fate, Limits, PushRules, Reason, Stream};
 
     const RULES: PushRules = PushRules { rate_limit_whole_stream: true, rate_exceeded: false };
 
@@ -212,7 +215,7 @@ mod tests {
         assert_eq!(push(&mut stream, &[entry(9 * HOUR, "new"), entry(8 * HOUR, "edge")]), [Fate::Stored; 2]);
         let (fates, failed) =
             stream.push(&Limits::default(), RULES, 0, &[entry(8 * HOUR - 1, "late"), entry(8 * HOUR, "ok")]);
-        assert_eq!(fates, [Fate::Refused, Fate::Stored]);
+        assert_eq!(fates, [Fate::Refused(Reason::TooFarBehind), Fate::Stored]);
         assert_eq!(failed.len(), 1);
     }
 
@@ -221,10 +224,13 @@ mod tests {
         let limits = Limits { per_stream_rate: 10, per_stream_burst: 10, ..Limits::default() };
         let entries = [entry(1, "123456"), entry(2, "abcdef"), entry(3, "xyz")];
         let mut whole = Stream::new(&limits, 0);
-        assert_eq!(whole.push(&limits, RULES, 0, &entries).0, [Fate::Refused; 3]);
+        assert_eq!(whole.push(&limits, RULES, 0, &entries).0, [Fate::Refused(Reason::PerStreamRateLimit); 3]);
         assert_eq!(whole.push(&limits, RULES, 0, &entries[..1]).0, [Fate::Stored], "what was refused cost nothing");
         let mut each = Stream::new(&limits, 0);
         let rules = PushRules { rate_limit_whole_stream: false, ..RULES };
-        assert_eq!(each.push(&limits, rules, 0, &entries).0, [Fate::Stored, Fate::Refused, Fate::Stored]);
+        assert_eq!(
+            each.push(&limits, rules, 0, &entries).0,
+            [Fate::Stored, Fate::Refused(Reason::PerStreamRateLimit), Fate::Stored]
+        );
     }
 }

@@ -79,10 +79,11 @@ async fn a_stall_answers_nobody_and_holds_up_nobody_else() {
 #[tokio::test]
 async fn a_slow_answer_is_lokis_and_late() {
     let (receiver, _) = start(|_| {}).await;
-    receiver.set_fault(Some(Fault::Slow(Duration::from_millis(50))));
-    let pushed = push(&receiver, one(0));
-    let in_time = tokio::time::timeout(Duration::from_millis(25), pushed).await;
+    receiver.set_fault(Some(Fault::Slow(Duration::from_secs(600))));
+    let in_time = tokio::time::timeout(Duration::from_millis(50), push(&receiver, one(0))).await;
     assert!(in_time.is_err());
+    assert_eq!(stored(&receiver, "a").await, 0, "it is late for the store as well");
+    receiver.set_fault(Some(Fault::Slow(Duration::from_millis(1))));
     assert_eq!(push(&receiver, one(0)).await.status, 204);
 }
 

@@ -81,6 +81,21 @@ async fn eleven_entries_too_far_behind_are_counted_and_ten_are_named() {
 }
 
 #[tokio::test]
+async fn every_entry_is_stored_removed_as_a_duplicate_or_counted_by_reason() {
+    let (receiver, _) = start(|_| {}).await;
+    push(&receiver, vec![stream(r#"{case="a"}"#, vec![entry(NOW, "a")])]).await;
+    receiver.set_fault(Some(Fault::StreamRate));
+    // The late one is told by no answer: a stream over its rate tells of nothing else.
+    let entries = vec![entry(NOW - 2 * HOUR, "late"), entry(NOW, "b"), entry(NOW, "b"), entry(NOW + HOUR, "new")];
+    let answer = push(&receiver, vec![stream(r#"{case="a"}"#, entries)]).await;
+    assert!(answer.status == 429 && answer.body.contains("total ignored: 1 out of 3"), "{answer:?}");
+    let stats = receiver.stats();
+    assert_eq!((stats.entries_stored, stats.entries_deduplicated, stats.entries_received_twice), (1, 0, 0));
+    let reasons = ["per_stream_rate_limit", "too_far_behind", "too_far_in_future"];
+    assert_eq!(reasons.map(|reason| stats.refused[reason]), [2, 1, 1]);
+}
+
+#[tokio::test]
 async fn new_streams_above_the_limit_are_429_and_known_ones_go_on() {
     let (receiver, _) = start(|config| config.limits = Limits { streams_max: 1, ..Limits::default() }).await;
     let to = |case: &str, time| stream(&format!("{{case=\"{case}\"}}"), vec![entry(time, "a")]);

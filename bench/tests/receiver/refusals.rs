@@ -3,7 +3,7 @@
 
 use penstock_bench::receiver::wire::{Entry, Stream};
 
-use crate::client::{Answer, HOUR, NOW, body, entry, push, push_body, start, stored, stream};
+use crate::client::{Answer, HOUR, NOW, body, entry, get, push, push_body, start, stored, stream};
 
 /// A push, and what Loki answered: status, stored entries of the case, and the body (its start if it ends in `…`).
 struct Case {
@@ -212,4 +212,15 @@ async fn the_tenant_may_burst_60_mib_and_a_larger_request_never_passes() {
     assert_eq!((answer.status, answer.body), (429, text(400, 80_000_000)));
     assert_eq!(fresh.stats().entries_stored, 0);
     assert_eq!(fresh.stats().refused["rate_limited"], 400);
+}
+
+#[tokio::test]
+async fn an_answer_of_128_entries_over_4_mib_is_a_500_from_loki_too() {
+    let (receiver, _) = start(|_| {}).await;
+    for push_no in 0..3 {
+        let lines = (0..20).map(|k| entry(NOW + push_no * 100 + k, "r".repeat(100_000))).collect();
+        assert_eq!(push(&receiver, vec![of("rate", "", lines)]).await.status, 204);
+    }
+    let path = format!("/loki/api/v1/query_range?query=%7Bcase%3D%22rate%22%7D&limit=5000&end={}", NOW + HOUR);
+    assert_eq!(get(&receiver, &path).await.status, 500);
 }

@@ -1,0 +1,202 @@
+//! Collects encoded entries per label set, gives equal ones different times, and says what goes into the next
+//! request and when.
+//!
+//! In: entries with where they come from, the time. Out: parts. Pure: no clock, no socket.
+
+pub mod linger;
+pub mod open;
+pub mod unique;
+
+use crate::limits::REQUEST_BYTES_MAX;
+use crate::types::part::{LabelSetId, Part, PartId};
+use open::OpenEntry;
+use std::collections::{HashMap, VecDeque};
+use unique::Unique;
+
+/// One label set: its text, what waits, and what was sent of late.
+#[derive(Debug, Default)]
+struct LabelSet {
+    text: String,
+    /// Sealed parts, oldest first, and last the one that is open.
+    waiting: VecDeque<Part>,
+    waiting_bytes: usize,
+    unique: Unique,
+    /// In the round of those that have something.
+    is_listed: bool,
+    /// Its entries travel in a request of their own until then (monotonic ms).
+    alone_until_ms: u64,
+}
+
+/// What became of an appended entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// The time it got: its own, or the next free nanosecond.
+    pub time_ns: i64,
+    /// The part it is in.
+    pub part: PartId,
+    /// That part had nothing of the entry's std stream before.
+    pub is_new_share: bool,
+}
+
+/// The collector.
+#[derive(Debug)]
+pub struct Batch {
+    by_text: HashMap<String, LabelSetId>,
+    sets: Vec<LabelSet>,
+    /// Label sets that have something, in the order in which they get their turn.
+    round: VecDeque<LabelSetId>,
+    part_bytes_max: usize,
+    waiting_bytes: usize,
+    next_part: u64,
+    spare: Vec<Vec<u8>>,
+}
+
+impl Batch {
+    /// `part_bytes_max`: encoded bytes at which a part is sealed (`loki.batch_bytes`).
+    #[must_use]
+    pub fn new(part_bytes_max: usize) -> Self {
+        Self {
+            by_text: HashMap::new(),
+            sets: Vec::new(),
+            round: VecDeque::new(),
+            part_bytes_max: part_bytes_max.min(REQUEST_BYTES_MAX),
+            waiting_bytes: 0,
+            next_part: 0,
+            spare: Vec::new(),
+        }
+    }
+
+    /// The label set with this text (PromQL syntax).
+    pub fn label_set(&mut self, text: &str) -> LabelSetId {
+        if let Some(id) = self.by_text.get(text) {
+            return *id;
+        }
+        let id = LabelSetId(u32::try_from(self.sets.len()).unwrap_or(u32::MAX));
+        self.sets.push(LabelSet { text: text.to_owned(), ..LabelSet::default() });
+        self.by_text.insert(text.to_owned(), id);
+        id
+    }
+
+    /// The text of a label set.
+    #[must_use]
+    pub fn text(&self, id: LabelSetId) -> &str {
+        self.sets.get(id.0 as usize).map_or("", |set| &set.text)
+    }
+
+    /// Appends an entry.
+    pub fn append(&mut self, id: LabelSetId, entry: &OpenEntry<'_>) -> Option<Appended> {
+        let set = self.sets.get_mut(id.0 as usize)?;
+        let hash = Unique::hash(entry.line);
+        let (time_ns, fingerprint) = match entry.sent_at_ns {
+            Some(time_ns) => (time_ns, set.unique.insert(hash, time_ns)),
+            None => set.unique.free_time(hash, entry.time_ns),
+        };
+        let bytes = entry.encoded_bytes(time_ns);
+        let is_full = set.waiting.back().is_some_and(|part| part.entries.len() + bytes > self.part_bytes_max);
+        if set.waiting.is_empty() || is_full {
+            let entries = self.spare.pop().unwrap_or_default();
+            set.waiting.push_back(Part { id: PartId(self.next_part), label_set: id, entries, ..Part::default() });
+            self.next_part += 1;
+        }
+        let part = set.waiting.back_mut()?;
+        let is_new_share = entry.append_to(part, time_ns, fingerprint);
+        let part = part.id;
+        set.waiting_bytes += bytes;
+        self.waiting_bytes += bytes;
+        if !set.is_listed {
+            set.is_listed = true;
+            self.round.push_back(id);
+        }
+        Some(Appended { time_ns, part, is_new_share })
+    }
+
+    /// Takes parts for one request: the front parts of label sets that are free, in turn, until `bytes_max` is
+    /// reached. `is_busy` says which label sets have a request under way.
+    pub fn take(&mut self, bytes_max: usize, now_ms: u64, is_busy: &dyn Fn(LabelSetId) -> bool) -> Vec<Part> {
+        let (mut taken, mut bytes) = (Vec::new(), 0);
+        for _ in 0..self.round.len() {
+            let Some(id) = self.round.pop_front() else { break };
+            let Some(set) = self.sets.get_mut(id.0 as usize) else { continue };
+            let is_alone = set.alone_until_ms > now_ms;
+            let front = set.waiting.front().map_or(0, |part| part.entries.len());
+            if is_busy(id) || (is_alone && !taken.is_empty()) || (bytes > 0 && bytes + front > bytes_max) {
+                self.round.push_back(id);
+                continue;
+            }
+            while let Some(part) =
+                set.waiting.pop_front_if(|part| bytes == 0 || bytes + part.entries.len() <= bytes_max)
+            {
+                bytes += part.entries.len();
+                set.waiting_bytes -= part.entries.len();
+                taken.push(part);
+            }
+            set.is_listed = !set.waiting.is_empty();
+            if set.is_listed {
+                self.round.push_back(id);
+            }
+            if bytes >= bytes_max || is_alone {
+                break;
+            }
+        }
+        self.waiting_bytes -= bytes;
+        taken
+    }
+
+    /// Sends the entries of this label set in requests of their own for a while: Loki's answer names one only.
+    pub fn send_alone(&mut self, id: LabelSetId, until_ms: u64) {
+        if let Some(set) = self.sets.get_mut(id.0 as usize) {
+            set.alone_until_ms = until_ms;
+        }
+    }
+
+    /// Encoded bytes that wait, of all label sets that are free.
+    #[must_use]
+    pub fn ready_bytes(&self, is_busy: &dyn Fn(LabelSetId) -> bool) -> usize {
+        let free = self.round.iter().filter(|id| !is_busy(**id));
+        free.filter_map(|id| self.sets.get(id.0 as usize)).map(|set| set.waiting_bytes).sum()
+    }
+
+    /// Encoded bytes that wait for their turn.
+    #[must_use]
+    pub fn waiting_bytes(&self) -> usize {
+        self.waiting_bytes
+    }
+
+    /// Encoded bytes that wait for one label set.
+    #[must_use]
+    pub fn waiting_bytes_of(&self, id: LabelSetId) -> usize {
+        self.sets.get(id.0 as usize).map_or(0, |set| set.waiting_bytes)
+    }
+
+    /// Memory of fingerprints, bytes.
+    #[must_use]
+    pub fn unique_bytes(&self) -> usize {
+        self.sets.iter().map(|set| set.unique.memory_bytes()).sum()
+    }
+
+    /// Number of label sets.
+    #[must_use]
+    pub fn label_sets(&self) -> usize {
+        self.sets.len()
+    }
+
+    /// Gives a buffer back for use in another part.
+    pub fn recycle(&mut self, mut entries: Vec<u8>) {
+        if self.spare.len() < 4 && entries.capacity() <= REQUEST_BYTES_MAX {
+            entries.clear();
+            self.spare.push(entries);
+        }
+    }
+
+    /// The newest fingerprints of each label set, oldest first, for the journal.
+    pub fn fingerprints(&self) -> impl Iterator<Item = (&str, Vec<u64>)> {
+        self.sets.iter().map(|set| (set.text.as_str(), set.unique.newest()))
+    }
+
+    /// Takes in the fingerprints of the last run. Call before the first entry of that label set.
+    pub fn remember(&mut self, id: LabelSetId, fingerprints: &[u64]) {
+        if let Some(set) = self.sets.get_mut(id.0 as usize) {
+            set.unique.remember(fingerprints);
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! What was handed to the sender since the positions were saved, so that after a crash it goes out again byte for
+//! byte with the same times, and is told apart from new lines that happen to be equal.
+//!
+//! Before a request goes, one record is appended: fingerprints of its entries per label set, the last record of each
+//! std stream in it, and the times that were moved. Written, not synced: a killed agent leaves it whole. It is begun
+//! anew when it has grown, with all that is still needed. Reading stops at the first record that is not whole.
+
+use crate::types::position::{FileId, StdStream};
+use crate::types::saved::Recovered;
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use xxhash_rust::xxh3::xxh3_64;
+
+/// The journal is begun anew beyond this, or beyond twice what it began with.
+const BYTES_MIN: u64 = 4 * 1024 * 1024;
+const FINGERPRINTS: u8 = 1;
+const SENT: u8 = 2;
+const MOVED: u8 = 3;
+
+/// One record under construction.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// Room for length and checksum, then the items.
+    bytes: Vec<u8>,
+}
+
+impl Default for Record {
+    fn default() -> Self {
+        Self { bytes: vec![0; 12] }
+    }
+}
+
+impl Record {
+    /// Entries with these fingerprints went out in the label set with this text.
+    pub fn fingerprints(&mut self, labels: &str, fingerprints: &[u64]) {
+        self.bytes.push(FINGERPRINTS);
+        self.bytes.extend_from_slice(&xxh3_64(labels.as_bytes()).to_le_bytes());
+        let count = u32::try_from(fingerprints.len()).unwrap_or(u32::MAX);
+        self.bytes.extend_from_slice(&count.to_le_bytes());
+        for fingerprint in fingerprints.iter().take(count as usize) {
+            self.bytes.extend_from_slice(&fingerprint.to_le_bytes());
+        }
+    }
+
+    /// Everything of this std stream of this file up to the record that starts at `offset` has gone out.
+    pub fn sent(&mut self, file: FileId, std_stream: StdStream, offset: u64) {
+        self.bytes.push(SENT);
+        self.place(file, std_stream, offset);
+    }
+
+    /// The record that starts there went out with this time.
+    pub fn moved(&mut self, file: FileId, std_stream: StdStream, offset: u64, time_ns: i64) {
+        self.bytes.push(MOVED);
+        self.place(file, std_stream, offset);
+        self.bytes.extend_from_slice(&time_ns.to_le_bytes());
+    }
+
+    fn place(&mut self, file: FileId, std_stream: StdStream, offset: u64) {
+        self.bytes.extend_from_slice(&file.0.to_le_bytes());
+        self.bytes.push(u8::from(std_stream == StdStream::Stderr));
+        self.bytes.extend_from_slice(&offset.to_le_bytes());
+    }
+
+    /// The bytes to append.
+    #[must_use]
+    pub fn finish(mut self) -> Vec<u8> {
+        let items = self.bytes.get(12..).unwrap_or_default();
+        let (length, sum) = (u32::try_from(items.len()).unwrap_or(u32::MAX), xxh3_64(items));
+        if let Some(head) = self.bytes.get_mut(..12) {
+            let (first, second) = head.split_at_mut(4);
+            first.copy_from_slice(&length.to_le_bytes());
+            second.copy_from_slice(&sum.to_le_bytes());
+        }
+        self.bytes
+    }
+}
+
+/// Reads a journal; whatever follows a record that is not whole is left. Any bytes may come in.
+#[must_use]
+pub fn recover(mut bytes: &[u8]) -> Recovered {
+    let mut recovered = Recovered::default();
+    while let Some((items, rest)) = next_record(bytes) {
+        let mut reader = Reader { bytes: items };
+        while reader.item(&mut recovered).is_some() {}
+        bytes = rest;
+    }
+    recovered
+}
+
+fn next_record(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = bytes.split_first_chunk::<4>()?;
+    let (sum, rest) = rest.split_first_chunk::<8>()?;
+    let (items, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+    (xxh3_64(items) == u64::from_le_bytes(*sum)).then_some((items, rest))
+}
+
+struct Reader<'a> {
+    bytes: &'a [u8],
+}
+
+impl Reader<'_> {
+    fn item(&mut self, out: &mut Recovered) -> Option<()> {
+        match self.byte()? {
+            FINGERPRINTS => {
+                let (labels, count) = (self.word()?, u32::from_le_bytes(self.chunk()?));
+                let known = out.fingerprints.entry(labels).or_default();
+                for _ in 0..count {
+                    known.push(self.word()?);
+                }
+            }
+            SENT => {
+                let (file, std_stream, offset) = self.place()?;
+                let last = out.sent.entry((file, std_stream)).or_default();
+                *last = offset.max(*last);
+            }
+            MOVED => {
+                let place = self.place()?;
+                let time_ns = i64::from_le_bytes(self.chunk()?);
+                out.moved.insert(place, time_ns);
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+
+    fn place(&mut self) -> Option<(FileId, StdStream, u64)> {
+        let file = FileId(self.word()?);
+        let std_stream = if self.byte()? == 0 { StdStream::Stdout } else { StdStream::Stderr };
+        Some((file, std_stream, self.word()?))
+    }
+
+    fn byte(&mut self) -> Option<u8> {
+        self.chunk::<1>().map(|[byte]| byte)
+    }
+
+    fn word(&mut self) -> Option<u64> {
+        self.chunk().map(u64::from_le_bytes)
+    }
+
+    fn chunk<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (chunk, rest) = self.bytes.split_first_chunk::<N>()?;
+        self.bytes = rest;
+        Some(*chunk)
+    }
+}
+
+/// The journal file.
+#[derive(Debug)]
+pub struct Journal {
+    path: PathBuf,
+    file: Option<File>,
+    bytes: u64,
+    bytes_max: u64,
+}
+
+impl Journal {
+    /// Reads what the last run left in `data_dir`. It has to be begun anew before the first append.
+    #[must_use]
+    pub fn open(data_dir: &Path) -> (Self, Recovered) {
+        let path = data_dir.join("journal");
+        let recovered = std::fs::read(&path).map(|bytes| recover(&bytes)).unwrap_or_default();
+        (Self { path, file: None, bytes: 0, bytes_max: 0 }, recovered)
+    }
+
+    /// Whether it has grown so much that it should be begun anew.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.bytes >= self.bytes_max
+    }
+
+    /// Appends a finished record.
+    ///
+    /// # Errors
+    /// Those of `write`; the journal should then be begun anew.
+    pub fn append(&mut self, record: &[u8]) -> io::Result<()> {
+        let written = match &mut self.file {
+            Some(file) => file.write_all(record),
+            None => Err(io::Error::other("the journal could not be begun")),
+        };
+        self.bytes = if written.is_ok() { self.bytes + record.len() as u64 } else { self.bytes_max };
+        written
+    }
+
+    /// Begins it anew with these finished records.
+    ///
+    /// # Errors
+    /// Those of the file system; what was there before stays.
+    pub fn begin(&mut self, records: &[u8]) -> io::Result<()> {
+        let new = self.path.with_extension("new");
+        let mut file = File::create(&new)?;
+        file.write_all(records)?;
+        std::fs::rename(&new, &self.path)?;
+        self.file = Some(file);
+        self.bytes = records.len() as u64;
+        self.bytes_max = BYTES_MIN.max(2 * self.bytes);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn record(number: u64) -> Vec<u8> {
+        let mut record = Record::default();
+        record.fingerprints("{a=\"b\"}", &[number, number + 1]);
+        record.sent(FileId(1), StdStream::Stderr, number);
+        record.moved(FileId(1), StdStream::Stdout, number, -5);
+        record.finish()
+    }
+
+    #[test]
+    fn what_was_appended_is_recovered_also_after_a_new_beginning() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut journal, nothing) = Journal::open(dir.path());
+        assert_eq!(nothing, Recovered::default());
+        assert!(journal.is_full(), "it must be begun first");
+        journal.begin(&record(1)).unwrap();
+        journal.append(&record(10)).unwrap();
+        let (_, recovered) = Journal::open(dir.path());
+        assert_eq!(recovered.sent[&(FileId(1), StdStream::Stderr)], 10);
+        assert_eq!(recovered.moved[&(FileId(1), StdStream::Stdout, 1)], -5);
+        assert_eq!(recovered.fingerprints[&xxh3_64(b"{a=\"b\"}")], [1, 2, 10, 11]);
+    }
+
+    #[test]
+    fn after_a_failed_write_it_is_begun_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut journal, _) = Journal::open(dir.path());
+        assert!(journal.append(&record(1)).is_err());
+        assert!(journal.is_full());
+    }
+
+    proptest! {
+        #[test]
+        fn a_torn_journal_gives_what_is_whole(cut in any::<prop::sample::Index>()) {
+            let whole = [record(1), record(2), record(3)].concat();
+            let one = record(1).len();
+            let cut = cut.index(whole.len() + 1);
+            let recovered = recover(&whole[..cut]);
+            prop_assert_eq!(recovered.moved.len(), cut / one);
+        }
+
+        #[test]
+        fn outside_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+            let _recovered = recover(&bytes);
+            let length = u32::try_from(bytes.len()).unwrap().to_le_bytes();
+            let _recovered = recover(&[&length[..], &xxh3_64(&bytes).to_le_bytes(), &bytes].concat());
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! How far each std stream is answered for, whatever the order in which answers come. Pure.
+
+use crate::types::part::{PartId, Share};
+use crate::types::position::{Mark, StreamKey};
+
+#[derive(Clone, Debug)]
+struct Tracked {
+    /// The first record that was not handed out yet.
+    read_to: Mark,
+    /// Parts that hold records of it and are not answered for, each with the first such record.
+    unanswered: Vec<(PartId, Mark)>,
+}
+
+/// The positions of all std streams.
+#[derive(Clone, Debug, Default)]
+pub struct Tracker {
+    streams: Vec<Option<Tracked>>,
+    free: Vec<StreamKey>,
+}
+
+impl Tracker {
+    /// Begins to follow a std stream, of which everything before `start` is answered for.
+    pub fn open(&mut self, start: Mark) -> StreamKey {
+        let tracked = Some(Tracked { read_to: start, unanswered: Vec::new() });
+        if let Some(key) = self.free.pop()
+            && let Some(slot) = self.streams.get_mut(key.0 as usize)
+        {
+            *slot = tracked;
+            return key;
+        }
+        self.streams.push(tracked);
+        StreamKey(u32::try_from(self.streams.len() - 1).unwrap_or(u32::MAX))
+    }
+
+    /// Everything before `mark` was handed out or needs no answer.
+    pub fn read_to(&mut self, key: StreamKey, mark: Mark) {
+        if let Some(tracked) = self.get(key) {
+            debug_assert!(mark.at >= tracked.read_to.at, "a std stream is read forwards");
+            tracked.read_to = mark;
+        }
+    }
+
+    /// A part holds records of this std stream, `first` the oldest. Call before `read_to` goes past it.
+    pub fn hold(&mut self, part: PartId, stream: StreamKey, first: Mark) {
+        if let Some(tracked) = self.get(stream)
+            && !tracked.unanswered.iter().any(|(held, _)| *held == part)
+        {
+            tracked.unanswered.push((part, first));
+        }
+    }
+
+    /// A part was split: what it held is held by both halves, from the same first records on.
+    pub fn split(&mut self, from: PartId, into: [PartId; 2], shares: &[Share]) {
+        for share in shares {
+            if let Some(tracked) = self.get(share.stream)
+                && let Some(place) = tracked.unanswered.iter().position(|(held, _)| *held == from)
+            {
+                let (_, first) = tracked.unanswered.swap_remove(place);
+                tracked.unanswered.extend(into.map(|half| (half, first)));
+            }
+        }
+    }
+
+    /// Loki has answered for all of a part.
+    pub fn answered(&mut self, part: PartId, shares: &[Share]) {
+        for share in shares {
+            if let Some(tracked) = self.get(share.stream) {
+                tracked.unanswered.retain(|(held, _)| *held != part);
+            }
+        }
+    }
+
+    /// The first record that is not answered for.
+    #[must_use]
+    pub fn answered_to(&self, key: StreamKey) -> Mark {
+        let Some(Some(tracked)) = self.streams.get(key.0 as usize) else { return Mark::default() };
+        let held = tracked.unanswered.iter().map(|(_, first)| *first).min_by_key(|first| first.at);
+        held.unwrap_or(tracked.read_to)
+    }
+
+    /// Whether nothing of it waits for an answer.
+    #[must_use]
+    pub fn is_settled(&self, key: StreamKey) -> bool {
+        self.streams.get(key.0 as usize).and_then(Option::as_ref).is_none_or(|tracked| tracked.unanswered.is_empty())
+    }
+
+    /// Forgets a settled std stream; its key may be given to another.
+    pub fn close(&mut self, key: StreamKey) {
+        if let Some(slot) = self.streams.get_mut(key.0 as usize)
+            && slot.take().is_some()
+        {
+            self.free.push(key);
+        }
+    }
+
+    fn get(&mut self, key: StreamKey) -> Option<&mut Tracked> {
+        self.streams.get_mut(key.0 as usize)?.as_mut()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::position::FilePosition;
+    use proptest::prelude::*;
+
+    fn mark(offset: u64) -> Mark {
+        Mark { at: FilePosition { file: 0, offset }, stream_position: offset, last_time_ns: 0 }
+    }
+
+    fn share(stream: StreamKey, first: u64) -> Share {
+        Share { stream, first: mark(first), last: mark(first) }
+    }
+
+    proptest! {
+        #[test]
+        fn answers_out_of_order_never_pass_a_hole(
+            records in prop::collection::vec(0_usize..5, 1..60),
+            answers in prop::collection::vec(any::<prop::sample::Index>(), 0..60),
+        ) {
+            // Record n is at offset n and travels in the open part of the label set it was drawn for; a part is
+            // sealed when its label set has an answer pending in between.
+            let mut tracker = Tracker::default();
+            let key = tracker.open(mark(0));
+            let mut parts: Vec<(PartId, Share, Vec<u64>)> = Vec::new();
+            for (offset, label_set) in records.iter().enumerate() {
+                let id = PartId((*label_set + 5 * (offset / 7)) as u64);
+                let offset = offset as u64;
+                match parts.iter_mut().find(|(part, ..)| *part == id) {
+                    Some((_, _, held)) => held.push(offset),
+                    None => {
+                        parts.push((id, share(key, offset), vec![offset]));
+                        tracker.hold(id, key, mark(offset));
+                    }
+                }
+                tracker.read_to(key, mark(offset + 1));
+            }
+            let total = records.len() as u64;
+            let mut open = parts;
+            for answer in answers {
+                if open.is_empty() { break }
+                let (id, share, _) = open.remove(answer.index(open.len()));
+                tracker.answered(id, &[share]);
+                let first_unanswered = open.iter().flat_map(|(_, _, held)| held.iter().copied()).min().unwrap_or(total);
+                let saved = tracker.answered_to(key).at.offset;
+                prop_assert!(saved <= first_unanswered, "{saved} passes {first_unanswered}");
+            }
+            for (id, share, _) in &open {
+                tracker.answered(*id, &[*share]);
+            }
+            prop_assert_eq!(tracker.answered_to(key).at.offset, total);
+            prop_assert!(tracker.is_settled(key));
+        }
+    }
+
+    #[test]
+    fn the_halves_of_a_split_part_both_hold_the_position() {
+        let mut tracker = Tracker::default();
+        let key = tracker.open(mark(0));
+        tracker.hold(PartId(1), key, mark(3));
+        tracker.read_to(key, mark(9));
+        tracker.split(PartId(1), [PartId(2), PartId(3)], &[share(key, 3)]);
+        tracker.answered(PartId(3), &[share(key, 3)]);
+        assert_eq!(tracker.answered_to(key), mark(3));
+        tracker.answered(PartId(2), &[share(key, 3)]);
+        assert_eq!(tracker.answered_to(key), mark(9));
+    }
+
+    #[test]
+    fn a_key_is_given_again_only_after_it_was_closed() {
+        let mut tracker = Tracker::default();
+        let (a, b) = (tracker.open(mark(0)), tracker.open(mark(0)));
+        assert_ne!(a, b);
+        tracker.close(a);
+        assert_eq!(tracker.open(mark(5)), a);
+        assert_eq!(tracker.answered_to(a), mark(5));
+    }
+}

@@ -1,0 +1,47 @@
+//! What settings of different sections must be to each other.
+//!
+//! In: the settings as read, and their places. Out: mistakes. Never: a word about a setting already reported.
+
+use super::error::Problem;
+use super::form::{Form, Section};
+use super::{Capture, Config, Hook};
+use crate::limits::MEMORY_BYTES_MIN;
+
+/// Reports what does not go together.
+pub(super) fn together(form: &mut Form<'_>, root: &Section<'_>, config: &Config) {
+    let batch = u64::try_from(config.loki.batch_bytes).unwrap_or(u64::MAX);
+    let memory_min = MEMORY_BYTES_MIN.max(batch.saturating_mul(4));
+    if config.memory_bytes_max < memory_min {
+        let why = format!(
+            "{} bytes are too few; write at least {memory_min} (8MiB, and 4 times loki.batch_bytes)",
+            config.memory_bytes_max
+        );
+        complain(form, root, "memory_bytes_max", Problem::Range(why));
+    }
+    if config.data_dir.starts_with(&config.log_dir) {
+        let why = "data_dir lies in log_dir, where only log files are looked for; choose another folder".to_owned();
+        complain(form, root, "data_dir", Problem::Range(why));
+    }
+    if config.select.is_empty() {
+        let why = "no selector, so no pod would be collected; write at least one, or leave the key out for its default";
+        complain(form, root, "select", Problem::Range(why.to_owned()));
+    }
+    let is_doubled = |(index, hook): (usize, &Hook)| config.capture_hooks[..index].contains(hook);
+    if config.capture_hooks.iter().enumerate().any(is_doubled) {
+        complain(form, root, "capture_hooks", Problem::Range("a hook is named twice; keep the first".to_owned()));
+    }
+    if config.capture_hooks.is_empty() && config.capture != Capture::File {
+        let why = "no hook to try; name one, or set capture: file".to_owned();
+        complain(form, root, "capture_hooks", Problem::Range(why));
+    }
+}
+
+fn complain(form: &mut Form<'_>, root: &Section<'_>, key: &str, problem: Problem) {
+    let is_reported = form
+        .errors
+        .iter()
+        .any(|error| error.key.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('[')));
+    if !is_reported {
+        form.report(root.place_of(key), key, problem);
+    }
+}

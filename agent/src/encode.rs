@@ -1,0 +1,127 @@
+//! Entries and requests in the form that Loki takes: protobuf, then one snappy block.
+//!
+//! In: time, line and metadata of an entry; later, runs of encoded entries by label set. Out: bytes appended to
+//! a buffer of the caller. Never: a second encoding of an entry; a request is a concatenation.
+//!
+//! Source: Loki 3.5.1 `pkg/push/push.proto`: `PushRequest{streams=1}`, `StreamAdapter{labels=1, entries=2}`,
+//! `EntryAdapter{timestamp=1 Timestamp{seconds=1, nanos=2}, line=2, structuredMetadata=3}`.
+
+mod walk;
+
+pub use walk::{Entries, EntryPlace, entries};
+
+use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
+
+/// Bytes that [`entry`] appends.
+#[must_use]
+pub fn entry_bytes(time_ns: i64, line_bytes: usize, metadata_bytes: usize) -> usize {
+    delimited_bytes(body_bytes(Timestamp::new(time_ns).bytes(), line_bytes, metadata_bytes))
+}
+
+/// Appends one entry as field 2 of `StreamAdapter`. `line` is UTF-8; `metadata` is encoded already, as
+/// `label::ContainerLabels::append_metadata` does it.
+pub fn entry(buf: &mut Vec<u8>, time_ns: i64, line: &[u8], metadata: &[u8]) {
+    let timestamp = Timestamp::new(time_ns);
+    let timestamp_bytes = timestamp.bytes();
+    let body_bytes = body_bytes(timestamp_bytes, line.len(), metadata.len());
+    buf.reserve(delimited_bytes(body_bytes));
+    delimited(2, body_bytes, buf);
+    delimited(1, timestamp_bytes, buf);
+    timestamp.append(buf);
+    if !line.is_empty() {
+        delimited(2, line.len(), buf);
+        buf.extend_from_slice(line);
+    }
+    buf.extend_from_slice(metadata);
+}
+
+/// Bytes that a label set with its encoded entries takes in a request.
+#[must_use]
+pub fn stream_bytes(labels_bytes: usize, entries_bytes: usize) -> usize {
+    delimited_bytes(delimited_bytes(labels_bytes) + entries_bytes)
+}
+
+/// Appends a `PushRequest`. Each part is a label set and runs of encoded entries, any number of entries in
+/// each; they are walked twice, once for their length.
+pub fn push_request<'a, E>(parts: impl IntoIterator<Item = (&'a str, E)>, out: &mut Vec<u8>)
+where
+    E: Iterator<Item = &'a [u8]> + Clone,
+{
+    for (labels, runs) in parts {
+        let entries_bytes: usize = runs.clone().map(<[u8]>::len).sum();
+        out.reserve(stream_bytes(labels.len(), entries_bytes));
+        delimited(1, delimited_bytes(labels.len()) + entries_bytes, out);
+        delimited(1, labels.len(), out);
+        out.extend_from_slice(labels.as_bytes());
+        for run in runs {
+            out.extend_from_slice(run);
+        }
+    }
+}
+
+/// A request could not be compressed. It was larger than snappy's 4 GiB, which is our mistake; a retry does not help.
+#[derive(Debug, thiserror::Error)]
+#[error("compressing a request of {bytes} bytes with snappy; please report this")]
+pub struct CompressError {
+    /// Size of the request.
+    pub bytes: usize,
+    source: snap::Error,
+}
+
+/// Replaces what is in `out` by the snappy block of `request`.
+///
+/// # Errors
+/// When `request` is larger than 4 GiB.
+pub fn snappy(request: &[u8], encoder: &mut snap::raw::Encoder, out: &mut Vec<u8>) -> Result<(), CompressError> {
+    out.resize(snap::raw::max_compress_len(request.len()), 0);
+    let bytes = encoder.compress(request, out).map_err(|source| CompressError { bytes: request.len(), source })?;
+    out.truncate(bytes);
+    Ok(())
+}
+
+/// `google.protobuf.Timestamp`: seconds rounded down, so that the nanoseconds count up also before 1970.
+struct Timestamp {
+    seconds: u64,
+    nanos: u64,
+}
+
+impl Timestamp {
+    fn new(time_ns: i64) -> Self {
+        let seconds = time_ns.div_euclid(1_000_000_000).cast_unsigned();
+        Self { seconds, nanos: time_ns.rem_euclid(1_000_000_000).cast_unsigned() }
+    }
+
+    fn fields(&self) -> impl Iterator<Item = (u32, u64)> {
+        [(1, self.seconds), (2, self.nanos)].into_iter().filter(|(_, value)| *value != 0)
+    }
+
+    fn bytes(&self) -> usize {
+        self.fields().map(|(tag, value)| key_len(tag) + encoded_len_varint(value)).sum()
+    }
+
+    fn append(&self, buf: &mut Vec<u8>) {
+        for (tag, value) in self.fields() {
+            encode_key(tag, WireType::Varint, buf);
+            encode_varint(value, buf);
+        }
+    }
+}
+
+fn body_bytes(timestamp_bytes: usize, line_bytes: usize, metadata_bytes: usize) -> usize {
+    let line_bytes = if line_bytes == 0 { 0 } else { delimited_bytes(line_bytes) };
+    delimited_bytes(timestamp_bytes) + line_bytes + metadata_bytes
+}
+
+/// Bytes of a field of `bytes` bytes with its key and length. Keys here are all one byte.
+fn delimited_bytes(bytes: usize) -> usize {
+    key_len(1) + encoded_len_varint(bytes as u64) + bytes
+}
+
+/// Key and length of a field.
+fn delimited(tag: u32, bytes: usize, buf: &mut Vec<u8>) {
+    encode_key(tag, WireType::LengthDelimited, buf);
+    encode_varint(bytes as u64, buf);
+}
+
+#[cfg(test)]
+mod tests;

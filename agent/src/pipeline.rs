@@ -1,0 +1,290 @@
+//! The rooms joined: from file blocks to requests, and from answers back to positions.
+//!
+//! In: the time, pods, answers, and a disk. Out: requests, journal records and positions, through [`Outside`].
+//! Never: a clock, a socket, a thread; so a seeded simulation can drive the whole agent.
+
+mod answers;
+mod block;
+mod catch_up;
+mod containers;
+mod requests;
+mod saving;
+mod ship;
+mod spill;
+mod view;
+
+use crate::batch::Batch;
+use crate::batch::linger::Linger;
+use crate::checkpoint::tracker::Tracker;
+use crate::config::{Config, LineForm, Source};
+use crate::limits::{BLOCK_BYTES, REQUEST_BYTES_MAX};
+use crate::metrics::Metrics;
+use crate::parse::Shaper;
+use crate::repeat::Repeats;
+use crate::send::deliver::Delivery;
+use crate::sources::file::disk::Disk;
+use crate::sources::file::{Event, FileSource, InstanceKey, Read};
+use crate::types::part::LabelSetId;
+use crate::types::position::{StdStream, StreamKey};
+use crate::types::request::Request;
+use crate::types::saved::Recovered;
+use crate::types::time::Now;
+use containers::{Container, KnownPods};
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Blocks that are read before answers and changes are looked at again.
+const BLOCKS_PER_STEP: usize = 8;
+
+/// What the pipeline hands out.
+pub trait Outside {
+    /// Takes a request on its way. Must not block; the pipeline limits how many are under way.
+    fn send(&mut self, request: Request);
+
+    /// Whether the journal has grown so much that it should be begun anew.
+    fn is_journal_full(&self) -> bool;
+
+    /// Appends to the journal.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    fn append_journal(&mut self, record: &[u8]) -> io::Result<()>;
+
+    /// Begins the journal anew.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    fn begin_journal(&mut self, records: &[u8]) -> io::Result<()>;
+
+    /// Writes encoded positions, soon. With `is_sync` they are to be made sure on disk.
+    fn save(&mut self, encoded: Vec<u8>, is_sync: bool);
+}
+
+/// What the pipeline needs of the configuration.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Value of `node.name`.
+    pub node_name: String,
+    /// Loki label → source.
+    pub labels: BTreeMap<String, Source>,
+    /// Structured metadata → source.
+    pub structured_metadata: BTreeMap<String, Source>,
+    /// What a line looks like.
+    pub line: LineForm,
+    /// All buffers together, bytes.
+    pub memory_bytes_max: u64,
+    /// See [`crate::config::Loki`].
+    pub rate: u64,
+    /// See [`crate::config::Loki`].
+    pub burst: u64,
+    /// See [`crate::config::Loki`].
+    pub batch_bytes: usize,
+    /// See [`crate::config::Loki`].
+    pub linger_max: Duration,
+    /// For the jitter of retries.
+    pub seed: u64,
+}
+
+impl Settings {
+    /// The part of a configuration that counts here.
+    #[must_use]
+    pub fn new(config: &Config, seed: u64) -> Self {
+        Self {
+            node_name: config.node_name.clone(),
+            labels: config.labels.clone(),
+            structured_metadata: config.structured_metadata.clone(),
+            line: config.line,
+            memory_bytes_max: config.memory_bytes_max,
+            rate: config.loki.rate,
+            burst: config.loki.burst,
+            batch_bytes: config.loki.batch_bytes,
+            linger_max: config.loki.linger_max,
+            seed,
+        }
+    }
+}
+
+/// The data path of the agent.
+pub struct Pipeline<D: Disk> {
+    settings: Settings,
+    metrics: Arc<Metrics>,
+    source: FileSource<D>,
+    pods: KnownPods,
+    containers: HashMap<InstanceKey, Container>,
+    /// Containers by their base label set, for catching up together.
+    groups: HashMap<LabelSetId, Vec<InstanceKey>>,
+    owners: Vec<Option<(InstanceKey, StdStream)>>,
+    /// Std streams of containers that are gone, until everything of them is answered for.
+    closing: Vec<StreamKey>,
+    tracker: Tracker,
+    shaper: Shaper,
+    batch: Batch,
+    linger: Linger,
+    delivery: Delivery,
+    recovered: Recovered,
+    saving: saving::Saving,
+    repeats: Repeats<String>,
+    block: Vec<u8>,
+    scratch: String,
+    metadata: Vec<u8>,
+    body: Vec<u8>,
+    encoder: snap::raw::Encoder,
+    events: Vec<Event>,
+    open_bytes: usize,
+    counts: ship::Counts,
+    gauges_at: Duration,
+    trouble: Option<String>,
+    is_stopping: bool,
+}
+
+impl<D: Disk> Pipeline<D> {
+    /// A pipeline over `source`, going on from what the last run left.
+    #[must_use]
+    pub fn new(settings: Settings, source: FileSource<D>, recovered: Recovered, metrics: Arc<Metrics>) -> Self {
+        Self {
+            shaper: Shaper::new(settings.line),
+            batch: Batch::new(settings.batch_bytes),
+            linger: Linger::new(settings.linger_max),
+            delivery: Delivery::new(settings.rate, settings.burst, settings.seed),
+            settings,
+            metrics,
+            source,
+            pods: KnownPods::default(),
+            containers: HashMap::new(),
+            groups: HashMap::new(),
+            owners: Vec::new(),
+            closing: Vec::new(),
+            tracker: Tracker::default(),
+            recovered,
+            saving: saving::Saving::default(),
+            repeats: Repeats::default(),
+            block: vec![0; BLOCK_BYTES],
+            scratch: String::new(),
+            metadata: Vec::new(),
+            body: Vec::new(),
+            encoder: snap::raw::Encoder::new(),
+            events: Vec::new(),
+            open_bytes: 0,
+            counts: ship::Counts::default(),
+            gauges_at: Duration::ZERO,
+            trouble: None,
+            is_stopping: false,
+        }
+    }
+
+    /// Does what there is to do, for a bounded time: takes in changes, reads some blocks, sends what is due, saves.
+    pub fn step(&mut self, now: Now, outside: &mut dyn Outside) {
+        self.take_events(now);
+        let mut buffer = std::mem::take(&mut self.block);
+        for _ in 0..BLOCKS_PER_STEP {
+            if self.is_stopping || !self.read_some(now, &mut buffer) {
+                break;
+            }
+        }
+        self.block = buffer;
+        self.counts.add_to(&self.metrics);
+        self.pump(now, outside);
+        self.save_if_due(now, outside);
+        self.release_gone();
+        self.show_gauges(now);
+    }
+
+    fn take_events(&mut self, now: Now) {
+        let mut events = std::mem::take(&mut self.events);
+        let pods = &self.pods;
+        self.source.tick(now, &|folder, container| pods.is_wanted(folder, container), &mut events);
+        for event in events.drain(..) {
+            self.take_event(event, now);
+        }
+        self.events = events;
+        self.drop_unknown(now);
+    }
+
+    fn read_some(&mut self, now: Now, buffer: &mut [u8]) -> bool {
+        let gate = self.gate();
+        let (containers, batch, groups) = (&self.containers, &self.batch, &self.groups);
+        let read = self.source.next(now, buffer, &mut |key| {
+            let is_open = |container: &Container| gate.is_open(container.waiting_bytes(batch));
+            containers.get(&key).is_some_and(is_open) && !catch_up::is_ahead(key, containers, groups, now)
+        });
+        match read {
+            Some(Read::Block { key, at, length, is_last }) => {
+                let end = crate::framing::split::BlockEnd::of(length == buffer.len(), is_last);
+                let block = buffer.get(..length).unwrap_or_default();
+                self.take_block(key, at, block, end, now);
+            }
+            Some(Read::FileEnd { key }) => self.file_ended(key, now),
+            Some(Read::Ended { key }) => self.instance_ended(key, now),
+            None => return false,
+        }
+        self.keep_open_lines_within_budget();
+        true
+    }
+
+    /// When there will be something to do although nothing happens: a wait of nothing if there is now.
+    #[must_use]
+    pub fn wait(&self, now: Now) -> Duration {
+        let mut at = self.saving.due().min(self.delivery.deadline()).min(self.gauges_at);
+        if self.batch.waiting_bytes() > 0 && self.delivery.under_way() < crate::limits::REQUESTS_IN_FLIGHT_MAX {
+            at = at.min(self.linger.due().max(self.delivery.opens_at()).max(now.mono + Duration::from_millis(1)));
+        }
+        let source = self.source.deadline();
+        let is_full = !self.gate().is_open(0);
+        at = at.min(if is_full || self.is_stopping { source.max(now.mono + Duration::from_millis(5)) } else { source });
+        at.saturating_sub(now.mono)
+    }
+
+    /// The disk, to sleep on.
+    pub fn disk(&mut self) -> &mut D {
+        self.source.disk()
+    }
+
+    /// Reads nothing more; what was read is still sent.
+    pub fn stop(&mut self) {
+        self.is_stopping = true;
+    }
+
+    /// Whether everything that was read is answered for.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.batch.waiting_bytes() == 0 && self.delivery.is_empty()
+    }
+
+    /// What ails delivery, in words; `None` while all is well.
+    #[must_use]
+    pub fn trouble(&self) -> Option<&str> {
+        self.trouble.as_deref()
+    }
+
+    /// Bytes in all buffers whose size depends on the load.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        let fixed = self.block.capacity() + self.body.capacity() + self.scratch.capacity();
+        fixed + self.batch.waiting_bytes() + self.delivery.bytes() + self.open_bytes + self.batch.unique_bytes()
+    }
+
+    fn gate(&self) -> Gate {
+        let budget = usize::try_from(self.settings.memory_bytes_max).unwrap_or(usize::MAX);
+        // A request is built and compressed beside what waits.
+        let budget = budget.saturating_sub(2 * REQUEST_BYTES_MAX).max(4 * BLOCK_BYTES);
+        Gate { used: self.memory_bytes(), budget, own_max: 4 * self.settings.batch_bytes.max(BLOCK_BYTES) }
+    }
+}
+
+/// Who may read on. What is full turns into delay: the log file is the backlog.
+struct Gate {
+    used: usize,
+    budget: usize,
+    own_max: usize,
+}
+
+impl Gate {
+    /// `own`: bytes that wait for the container's label sets. One that has nothing waiting may use the last quarter
+    /// of the budget, so that the loud ones cannot keep the quiet ones out.
+    fn is_open(&self, own: usize) -> bool {
+        let share = if own == 0 { self.budget } else { self.budget / 4 * 3 };
+        own < self.own_max && self.used + 2 * BLOCK_BYTES <= share
+    }
+}

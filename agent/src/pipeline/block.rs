@@ -1,0 +1,200 @@
+//! One block of a log file: its lines go to their std streams, complete ones on to `ship`.
+
+use super::Pipeline;
+use super::containers::Ready;
+use crate::framing::split::{BlockEnd, MidLine, Piece, split};
+use crate::metrics::label::DropReason;
+use crate::sources::file::InstanceKey;
+use crate::sources::file::disk::Disk;
+use crate::types::position::{FilePosition, Mark, StdStream};
+use crate::types::time::Now;
+
+/// A line whose bytes were let go.
+#[derive(Clone, Copy)]
+struct LetGo {
+    std_stream: StdStream,
+    from: FilePosition,
+    bytes: u64,
+}
+
+/// What became of a piece.
+enum Taken {
+    /// It is dealt with.
+    Yes,
+    /// It completes a line whose bytes were let go: they are to be read again.
+    ReadAgain(LetGo),
+}
+
+impl<D: Disk> Pipeline<D> {
+    /// Takes the lines of `block`, which begins at `at`, as far as they are whole and may be sent now.
+    pub(super) fn take_block(&mut self, key: InstanceKey, at: FilePosition, block: &[u8], end: BlockEnd, now: Now) {
+        let limit_ns = self.catch_up_limit(key, now);
+        let Some(mut ready) = self.containers.get_mut(&key).and_then(|container| container.ready.take()) else {
+            return;
+        };
+        let mut scratch = std::mem::take(&mut self.scratch);
+        self.note_file(key, &mut ready, at);
+        let (mut consumed, mut again, mut next_ns) = (0, None, None);
+        ready.looked_at = Some(now.mono);
+        while let Some(piece) = split(block.get(consumed..).unwrap_or_default(), end, ready.mid_line, &mut scratch) {
+            let start = FilePosition { file: at.file, offset: at.offset + consumed as u64 };
+            if ready.mid_line.is_none() && piece.line.time_ns.is_some_and(|time| time > limit_ns) {
+                next_ns = piece.line.time_ns;
+                break;
+            }
+            let line_start = if ready.mid_line.is_some() { ready.mid_start } else { start };
+            match self.take_piece(&mut ready, &piece, line_start, now) {
+                Taken::Yes => {}
+                Taken::ReadAgain(line) => {
+                    again = Some((line, start));
+                    break;
+                }
+            }
+            consumed += piece.consumed;
+            ready.mid_line = piece.mid_line;
+            ready.mid_start = line_start;
+        }
+        self.scratch = scratch;
+        let read_to = FilePosition { file: at.file, offset: at.offset + consumed as u64 };
+        self.source.consumed(key, consumed, ready.mid_line.is_some());
+        if let Some((line, until)) = again {
+            self.read_again(key, &mut ready, line, until);
+        }
+        self.move_marks(&ready, read_to);
+        let last_ns = ready.streams.iter().map(|stream| stream.last_time_ns).max();
+        ready.next_ns = next_ns.or_else(|| last_ns.filter(|_| self.source.backlog_of(key) > 0));
+        if let Some(container) = self.containers.get_mut(&key) {
+            container.ready = Some(ready);
+        }
+        self.saving.touch(now);
+    }
+
+    /// A file of an earlier run: up to where its records were handed to the sender then.
+    fn note_file(&mut self, key: InstanceKey, ready: &mut Ready, at: FilePosition) {
+        if ready.file_seen == Some(at.file) {
+            return;
+        }
+        ready.file_seen = Some(at.file);
+        if self.recovered.sent.is_empty() {
+            return;
+        }
+        let Some(id) = self.source.file_id(key, at.file) else { return };
+        for std_stream in [StdStream::Stdout, StdStream::Stderr] {
+            let Some(stream) = ready.streams.get_mut(std_stream.index()) else { continue };
+            if let Some(offset) = self.recovered.sent.get(&(id, std_stream)) {
+                stream.resend_until = Some(FilePosition { file: at.file, offset: *offset });
+            }
+        }
+    }
+
+    fn take_piece(&mut self, ready: &mut Ready, piece: &Piece<'_>, line_start: FilePosition, now: Now) -> Taken {
+        if piece.hole_bytes > 0 {
+            self.metrics.dropped_bytes.add(DropReason::Hole, piece.hole_bytes as u64);
+        }
+        let Some(stream) = ready.streams.get_mut(piece.line.std_stream.index()) else { return Taken::Yes };
+        if line_start < stream.skip_until {
+            return Taken::Yes;
+        }
+        if !piece.is_well_formed() && piece.is_end {
+            self.metrics.malformed_lines.add(1);
+        }
+        let last_time_ns = stream.last_time_ns;
+        let time_ns = piece.line.time_ns.unwrap_or(if last_time_ns == 0 { now.wall_ns } else { last_time_ns });
+        let mark = Mark { at: line_start, stream_position: stream.stream_position, last_time_ns };
+        let kept_before = stream.joiner.kept_bytes();
+        if !piece.is_end {
+            stream.joiner.push(piece.content, mark, time_ns);
+            self.open_bytes = self.open_bytes + stream.joiner.kept_bytes() - kept_before;
+            return Taken::Yes;
+        }
+        self.open_bytes -= kept_before;
+        let mut joiner = std::mem::take(&mut stream.joiner);
+        let joined = joiner.finish(piece.content, mark, time_ns);
+        let taken = if joined.was_let_go && !stream.is_reread {
+            let bytes = joined.record.full_bytes;
+            Taken::ReadAgain(LetGo { std_stream: piece.line.std_stream, from: joined.start.at, bytes })
+        } else {
+            self.ship(ready, piece.line.std_stream, &joined);
+            Taken::Yes
+        };
+        if let Some(stream) = ready.streams.get_mut(piece.line.std_stream.index()) {
+            stream.is_reread = false;
+            stream.joiner = joiner;
+        }
+        taken
+    }
+
+    /// Goes back to a line that was let go, of which the end is at `until`. What the other std stream had since then
+    /// is skipped. Where the file is not held any more, the line is lost but for its last part.
+    fn read_again(&mut self, key: InstanceKey, ready: &mut Ready, line: LetGo, until: FilePosition) {
+        let is_held = self.source.rewind(key, line.from);
+        if !is_held {
+            self.metrics.dropped_bytes.add(DropReason::Unreadable, line.bytes);
+        }
+        for std_stream in [StdStream::Stdout, StdStream::Stderr] {
+            let Some(stream) = ready.streams.get_mut(std_stream.index()) else { continue };
+            let is_own = std_stream == line.std_stream;
+            stream.is_reread |= is_own;
+            stream.skip_until = stream.skip_until.max(if is_own && is_held { line.from } else { until });
+        }
+        ready.mid_line = None;
+        ready.file_seen = None;
+    }
+
+    fn move_marks(&mut self, ready: &Ready, read_to: FilePosition) {
+        for stream in &ready.streams {
+            let here = Mark {
+                at: read_to.max(stream.skip_until),
+                stream_position: stream.stream_position,
+                last_time_ns: stream.last_time_ns,
+            };
+            self.tracker.read_to(stream.key, stream.joiner.open_start().unwrap_or(here));
+        }
+    }
+
+    /// The file ends: a physical line that it broke off is complete.
+    pub(super) fn file_ended(&mut self, key: InstanceKey, now: Now) {
+        let Some(mut ready) = self.containers.get_mut(&key).and_then(|container| container.ready.take()) else {
+            return;
+        };
+        if let Some(MidLine { std_stream, is_partial: false, .. }) = ready.mid_line.take() {
+            self.ship_open(&mut ready, std_stream);
+        }
+        let read_to = self.source.position(key);
+        self.move_marks(&ready, read_to);
+        if let Some(container) = self.containers.get_mut(&key) {
+            container.ready = Some(ready);
+        }
+        self.saving.touch(now);
+    }
+
+    /// The container is gone: its open lines go as they are.
+    pub(super) fn instance_ended(&mut self, key: InstanceKey, now: Now) {
+        let Some(mut ready) = self.containers.get_mut(&key).and_then(|container| container.ready.take()) else {
+            return;
+        };
+        ready.mid_line = None;
+        for std_stream in [StdStream::Stdout, StdStream::Stderr] {
+            self.ship_open(&mut ready, std_stream);
+        }
+        let read_to = self.source.position(key);
+        self.move_marks(&ready, read_to);
+        ready.next_ns = None;
+        if let Some(container) = self.containers.get_mut(&key) {
+            container.ready = Some(ready);
+        }
+        self.saving.touch(now);
+    }
+
+    fn ship_open(&mut self, ready: &mut Ready, std_stream: StdStream) {
+        let Some(stream) = ready.streams.get_mut(std_stream.index()) else { return };
+        self.open_bytes -= stream.joiner.kept_bytes();
+        let mut joiner = std::mem::take(&mut stream.joiner);
+        if let Some(joined) = joiner.finish_open() {
+            self.ship(ready, std_stream, &joined);
+        }
+        if let Some(stream) = ready.streams.get_mut(std_stream.index()) {
+            stream.joiner = joiner;
+        }
+    }
+}

@@ -1,0 +1,368 @@
+//! The containers whose logs are held, and the pods they belong to: who is wanted, who waits for its pod, who is
+//! gone.
+
+use super::Pipeline;
+use crate::batch::Batch;
+use crate::framing::join::Joiner;
+use crate::framing::split::MidLine;
+use crate::label::{ContainerLabels, Origin};
+use crate::limits::METADATA_WAIT;
+use crate::metrics::label::DropReason;
+use crate::sources::file::disk::Disk;
+use crate::sources::file::names::{PodFolder, pod_folder};
+use crate::sources::file::{Event, InstanceKey, Resume};
+use crate::types::part::LabelSetId;
+use crate::types::pod::{Pod, PodSnapshot};
+use crate::types::position::{FilePosition, Mark, StdStream, StreamKey};
+use crate::types::time::Now;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+use tracing::{info, warn};
+
+/// What is known of one std stream.
+#[derive(Debug)]
+pub(super) struct StreamState {
+    pub(super) key: StreamKey,
+    pub(super) joiner: Joiner,
+    /// Lines that start before this were dealt with.
+    pub(super) skip_until: FilePosition,
+    pub(super) stream_position: u64,
+    /// The last time given, 0 if none.
+    pub(super) last_time_ns: i64,
+    /// Records up to this one were handed to the sender before a restart.
+    pub(super) resend_until: Option<FilePosition>,
+    /// Its open line is being read again after it was let go.
+    pub(super) is_reread: bool,
+    /// The last record handed to the sender, for the journal.
+    pub(super) sent_to: Option<Mark>,
+    /// Records with moved times that are not in the saved positions yet.
+    pub(super) moved: Vec<(FilePosition, i64)>,
+    pub(super) lines: u64,
+    pub(super) bytes: u64,
+}
+
+/// A container whose pod is known.
+#[derive(Debug)]
+pub(super) struct Ready {
+    pub(super) pod: Arc<Pod>,
+    pub(super) labels: ContainerLabels,
+    /// By the index that `labels` gives.
+    pub(super) label_sets: Vec<Option<LabelSetId>>,
+    pub(super) group: LabelSetId,
+    pub(super) streams: [StreamState; 2],
+    pub(super) mid_line: Option<MidLine>,
+    /// Where the physical line that `mid_line` is about starts.
+    pub(super) mid_start: FilePosition,
+    pub(super) file_seen: Option<u32>,
+    /// The time of the next record, as far as known, while there is more to read.
+    pub(super) next_ns: Option<i64>,
+    pub(super) looked_at: Option<Duration>,
+}
+
+/// One container instance.
+#[derive(Debug)]
+pub(super) struct Container {
+    pub(super) pod_folder: String,
+    pub(super) name: String,
+    pub(super) restart: u32,
+    pub(super) resume: [Option<Resume>; 2],
+    pub(super) appeared_at: Duration,
+    /// It had something to read when it appeared.
+    pub(super) has_backlog_at_first: bool,
+    pub(super) is_gone: bool,
+    /// `None` while it waits for its pod.
+    pub(super) ready: Option<Box<Ready>>,
+}
+
+impl Container {
+    /// Encoded bytes that wait for its label sets.
+    pub(super) fn waiting_bytes(&self, batch: &Batch) -> usize {
+        match &self.ready {
+            // Held: nothing may be read.
+            None => usize::MAX,
+            Some(ready) => ready.label_sets.iter().flatten().map(|id| batch.waiting_bytes_of(*id)).sum(),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Known {
+    pod: Arc<Pod>,
+    left_at: Option<Duration>,
+}
+
+/// The pods of the node, those that left a while ago among them.
+#[derive(Debug, Default)]
+pub(super) struct KnownPods {
+    pods: HashMap<String, Known>,
+    is_current: bool,
+    /// Known pods that were not collected when they were seen; once they are, it is from their current file on.
+    not_collected: HashSet<String>,
+    /// Pod folders that were given up because their pod did not become known.
+    given_up: HashSet<String>,
+}
+
+impl KnownPods {
+    /// Whether a container's log is to be held. An unknown pod's is, until the pod is known.
+    pub(super) fn is_wanted(&self, folder: &PodFolder<'_>, container: &str) -> bool {
+        match self.pods.get(folder.uid) {
+            Some(Known { pod, .. }) => pod.collect && !pod.excluded_containers.iter().any(|name| name == container),
+            None => !self.given_up.contains(folder.uid),
+        }
+    }
+
+    fn get(&self, uid: &str) -> Option<&Arc<Pod>> {
+        self.pods.get(uid).map(|known| &known.pod)
+    }
+
+    /// Takes in a snapshot. The pods that are not in it any more are kept for a while: their files may be.
+    fn update(&mut self, snapshot: &PodSnapshot, now: Now) {
+        self.is_current = snapshot.is_current;
+        for (uid, pod) in &snapshot.pods {
+            if !pod.collect {
+                self.not_collected.insert(uid.clone());
+            }
+            self.given_up.remove(uid);
+            self.pods.insert(uid.clone(), Known { pod: Arc::clone(pod), left_at: None });
+        }
+        for (uid, known) in &mut self.pods {
+            if !snapshot.pods.contains_key(uid) {
+                known.left_at.get_or_insert(now.mono);
+            }
+        }
+        let is_recent = |known: &Known| known.left_at.is_none_or(|at| now.mono < at + METADATA_WAIT);
+        self.pods.retain(|_, known| is_recent(known));
+        let pods = &self.pods;
+        self.not_collected.retain(|uid| pods.contains_key(uid));
+    }
+}
+
+impl<D: Disk> Pipeline<D> {
+    /// Takes in the pods of the node as they are now.
+    pub fn pods_changed(&mut self, snapshot: &PodSnapshot, now: Now) {
+        self.pods.update(snapshot, now);
+        let pods = &self.pods;
+        self.source.reconsider(now, &|folder, container| pods.is_wanted(folder, container));
+        self.take_events(now);
+        let keys: Vec<InstanceKey> = self.containers.keys().copied().collect();
+        for key in keys {
+            self.resolve(key, now);
+        }
+        for uid in snapshot.pods.iter().filter(|(_, pod)| pod.collect).map(|(uid, _)| uid) {
+            self.pods.not_collected.remove(uid);
+        }
+    }
+
+    pub(super) fn take_event(&mut self, event: Event, now: Now) {
+        match event {
+            Event::Appeared { key, pod_folder, container, restart, resume } => {
+                let (name, appeared_at) = (container, now.mono);
+                let has_backlog_at_first = self.source.backlog_of(key) > 0;
+                let (is_gone, ready) = (false, None);
+                let container =
+                    Container { pod_folder, name, restart, resume, appeared_at, has_backlog_at_first, is_gone, ready };
+                self.containers.insert(key, container);
+                self.resolve(key, now);
+            }
+            Event::Gone(key) => {
+                if let Some(container) = self.containers.get_mut(&key) {
+                    container.is_gone = true;
+                }
+            }
+            Event::Unwanted(key) => {
+                let marks = self.answered_marks(key);
+                self.source.retire(key, marks);
+                self.forget(key);
+            }
+            Event::Dropped { key, reason, bytes, files } => {
+                self.metrics.dropped_bytes.add(reason, bytes);
+                self.metrics.dropped_files.add(reason, files);
+                self.saving.touch(now);
+                if let Some(key) = key {
+                    self.file_ended(key, now);
+                }
+                let message = format!("{bytes} bytes of {files} log files are lost ({reason:?}), see docs/metrics.md");
+                self.report(format!("dropped {reason:?}"), &message, now);
+            }
+            Event::Refused { path, why } => {
+                let message = format!("{} {why}", path.display());
+                self.report(format!("refused {}", path.display()), &message, now);
+            }
+            Event::Rescanned { why } => self.metrics.rescans.add(why, 1),
+            Event::WatchRefused => {
+                self.metrics.watch_refused.add(1);
+                let message = "the kernel refused an inotify watch; raise fs.inotify.max_user_watches. Until then \
+                               changes are seen by the slow rescan";
+                self.report("watch refused".to_owned(), message, now);
+            }
+        }
+    }
+
+    /// Logs a warning, the same one once a minute with the number of times it came.
+    pub(super) fn report(&mut self, key: String, message: &str, now: Now) {
+        match self.repeats.report(key, now.mono) {
+            Some(0) => warn!("{message}"),
+            Some(suppressed) => warn!(suppressed, "{message}"),
+            None => {}
+        }
+    }
+
+    /// Gives a container the labels of its pod, where that is known; follows a change of them.
+    fn resolve(&mut self, key: InstanceKey, now: Now) {
+        let Some(container) = self.containers.get(&key) else { return };
+        let resume = container.resume;
+        let Some(folder) = pod_folder(&container.pod_folder) else { return };
+        let Some(pod) = self.pods.get(folder.uid).cloned() else { return };
+        if container.ready.as_ref().is_some_and(|ready| ready.pod == pod) {
+            return;
+        }
+        let origin = Origin { pod: &pod, container: &container.name, node_name: &self.settings.node_name };
+        let mut labels = ContainerLabels::new(origin, &self.settings.labels, &self.settings.structured_metadata);
+        let is_late = self.pods.not_collected.contains(folder.uid);
+        let group = self.label_set_id(labels.label_set(None).text);
+        let was_ready = self.containers.get_mut(&key).and_then(|container| container.ready.take());
+        let ready = match was_ready {
+            Some(ready) => {
+                self.leave_group(key, ready.group);
+                Box::new(Ready { pod, labels, label_sets: Vec::new(), group, ..*ready })
+            }
+            None => {
+                if is_late {
+                    self.source.skip_rotated(key);
+                }
+                let streams = self.open_streams(key, resume);
+                Box::new(Ready {
+                    pod,
+                    labels,
+                    label_sets: Vec::new(),
+                    group,
+                    streams,
+                    mid_line: None,
+                    mid_start: FilePosition::default(),
+                    file_seen: None,
+                    next_ns: None,
+                    looked_at: None,
+                })
+            }
+        };
+        self.groups.entry(group).or_default().push(key);
+        if let Some(container) = self.containers.get_mut(&key) {
+            info!(pod = container.pod_folder, container = container.name, restart = container.restart, "collecting");
+            container.ready = Some(ready);
+        }
+        self.saving.touch(now);
+    }
+
+    fn open_streams(&mut self, key: InstanceKey, resume: [Option<Resume>; 2]) -> [StreamState; 2] {
+        let start = self.source.position(key);
+        [StdStream::Stdout, StdStream::Stderr].map(|std_stream| {
+            let resume = resume.get(std_stream.index()).copied().flatten();
+            let saved = resume.map(|resume| resume.saved).unwrap_or_default();
+            let at = resume.map_or(start, |resume| resume.at.max(start));
+            let (stream_position, last_time_ns) = (saved.position, saved.last_time_ns);
+            let stream = self.tracker.open(Mark { at, stream_position, last_time_ns });
+            let place = stream.0 as usize;
+            if self.owners.len() <= place {
+                self.owners.resize(place + 1, None);
+            }
+            if let Some(owner) = self.owners.get_mut(place) {
+                *owner = Some((key, std_stream));
+            }
+            StreamState {
+                key: stream,
+                joiner: Joiner::default(),
+                skip_until: at,
+                stream_position,
+                last_time_ns,
+                resend_until: None,
+                is_reread: false,
+                sent_to: None,
+                moved: Vec::new(),
+                lines: 0,
+                bytes: 0,
+            }
+        })
+    }
+
+    /// Gives up what waits for a pod that does not become known.
+    pub(super) fn drop_unknown(&mut self, now: Now) {
+        let is_late =
+            |container: &Container| container.ready.is_none() && now.mono >= container.appeared_at + METADATA_WAIT;
+        let late: Vec<InstanceKey> =
+            self.containers.iter().filter(|(_, container)| is_late(container)).map(|(key, _)| *key).collect();
+        for key in late {
+            let Some(container) = self.containers.get(&key) else { continue };
+            let message = format!(
+                "the pod of {}/{} did not become known in {} s; its log is not shipped. Is it on this node, and may \
+                 the agent list pods? See penstock doctor",
+                container.pod_folder,
+                container.name,
+                METADATA_WAIT.as_secs()
+            );
+            if let Some(folder) = pod_folder(&container.pod_folder) {
+                self.pods.given_up.insert(folder.uid.to_owned());
+            }
+            self.metrics.dropped_bytes.add(DropReason::NoMetadata, self.source.backlog_of(key));
+            self.metrics.dropped_files.add(DropReason::NoMetadata, 1);
+            self.report("no metadata".to_owned(), &message, now);
+        }
+        if self.pods.given_up.is_empty() {
+            return;
+        }
+        let given_up = |container: &Container| {
+            container.ready.is_none()
+                && pod_folder(&container.pod_folder).is_some_and(|folder| self.pods.given_up.contains(folder.uid))
+        };
+        let keys: Vec<InstanceKey> =
+            self.containers.iter().filter(|(_, container)| given_up(container)).map(|(key, _)| *key).collect();
+        for key in keys {
+            self.source.release(key);
+            self.containers.remove(&key);
+        }
+    }
+
+    /// Lets go of containers that are gone and answered for.
+    pub(super) fn release_gone(&mut self) {
+        let is_done = |container: &Container| match &container.ready {
+            Some(ready) => container.is_gone && ready.streams.iter().all(|stream| self.tracker.is_settled(stream.key)),
+            None => false,
+        };
+        let done: Vec<InstanceKey> =
+            self.containers.iter().filter(|(_, container)| is_done(container)).map(|(key, _)| *key).collect();
+        for key in done {
+            self.source.release(key);
+            self.forget(key);
+        }
+        let Self { closing, tracker, owners, .. } = self;
+        closing.retain(|stream| {
+            let is_settled = tracker.is_settled(*stream);
+            if is_settled {
+                tracker.close(*stream);
+                if let Some(owner) = owners.get_mut(stream.0 as usize) {
+                    *owner = None;
+                }
+            }
+            !is_settled
+        });
+    }
+
+    fn forget(&mut self, key: InstanceKey) {
+        let Some(container) = self.containers.remove(&key) else { return };
+        let Some(ready) = container.ready else { return };
+        self.leave_group(key, ready.group);
+        for stream in &ready.streams {
+            self.open_bytes = self.open_bytes.saturating_sub(stream.joiner.kept_bytes());
+            self.closing.push(stream.key);
+        }
+    }
+
+    fn leave_group(&mut self, key: InstanceKey, group: LabelSetId) {
+        if let Some(members) = self.groups.get_mut(&group) {
+            members.retain(|member| *member != key);
+            if members.is_empty() {
+                self.groups.remove(&group);
+            }
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! From waiting parts to requests on their way: what is due is journaled, encoded, compressed and handed out.
+
+use super::{Outside, Pipeline};
+use crate::checkpoint::journal::Record;
+use crate::encode;
+use crate::limits::REQUEST_BYTES_MAX;
+use crate::sources::file::InstanceKey;
+use crate::sources::file::disk::Disk;
+use crate::types::part::{LabelSetId, Part};
+use crate::types::position::{Mark, StdStream};
+use crate::types::request::Request;
+use crate::types::time::Now;
+use bytes::Bytes;
+use std::time::Duration;
+
+/// With pushes slower than this, requests are filled to their limit instead of to `batch_bytes`.
+const SLOW_PUSH: Duration = Duration::from_millis(100);
+
+impl<D: Disk> Pipeline<D> {
+    pub(super) fn pump(&mut self, now: Now, outside: &mut dyn Outside) {
+        loop {
+            self.send_due(now, outside);
+            if self.batch.waiting_bytes() == 0 || !self.delivery.may_start(now.mono) {
+                return;
+            }
+            let Self { batch, delivery, linger, .. } = self;
+            let is_busy = |id: LabelSetId| delivery.is_busy(id);
+            let is_full = || batch.ready_bytes(&is_busy) >= self.settings.batch_bytes;
+            if !(self.is_stopping || now.mono >= linger.due() || is_full()) {
+                return;
+            }
+            let is_slow = linger.push_time() > SLOW_PUSH;
+            let bytes_max = if is_slow { REQUEST_BYTES_MAX } else { self.settings.batch_bytes.min(REQUEST_BYTES_MAX) };
+            let now_ms = u64::try_from(now.mono.as_millis()).unwrap_or(u64::MAX);
+            let parts = batch.take(bytes_max, now_ms, &is_busy);
+            if parts.is_empty() {
+                return;
+            }
+            self.journal(&parts, now, outside);
+            self.delivery.add(parts);
+        }
+    }
+
+    fn send_due(&mut self, now: Now, outside: &mut dyn Outside) {
+        while let Some((id, parts)) = self.delivery.due(now.mono) {
+            let mut runs: Vec<(LabelSetId, Vec<&[u8]>)> = Vec::with_capacity(parts.len());
+            for part in parts {
+                match runs.last_mut() {
+                    Some((label_set, runs)) if *label_set == part.label_set => runs.push(&part.entries),
+                    _ => runs.push((part.label_set, vec![&part.entries])),
+                }
+            }
+            self.body.clear();
+            let named = runs.iter().map(|(id, runs)| (self.batch.text(*id), runs.iter().copied()));
+            encode::push_request(named, &mut self.body);
+            let mut packed = Vec::new();
+            if let Err(error) = encode::snappy(&self.body, &mut self.encoder, &mut packed) {
+                // Requests are far below the limit of the compressor.
+                tracing::error!("{error}");
+            }
+            self.linger.sent(now.mono);
+            outside.send(Request { id, body: Bytes::from(packed) });
+        }
+    }
+
+    /// Writes down what goes out, before it does.
+    fn journal(&mut self, parts: &[Part], now: Now, outside: &mut dyn Outside) {
+        let mut record = Record::default();
+        for part in parts {
+            record.fingerprints(self.batch.text(part.label_set), &part.fingerprints);
+            for share in &part.shares {
+                self.journal_share(&mut record, share.stream.0, share.first, share.last);
+            }
+            for moved in &part.moved {
+                let owner = self.owners.get(moved.stream.0 as usize).copied().flatten();
+                let Some((key, std_stream)) = owner else { continue };
+                if let Some(id) = self.source.file_id(key, moved.start.at.file) {
+                    record.moved(id, std_stream, moved.start.at.offset, moved.time_ns);
+                }
+            }
+        }
+        let written = if outside.is_journal_full() {
+            let mut all = self.journal_so_far();
+            all.extend_from_slice(&record.finish());
+            outside.begin_journal(&all)
+        } else {
+            outside.append_journal(&record.finish())
+        };
+        if let Err(error) = written {
+            self.metrics.journal_errors.add(1);
+            let message = format!(
+                "cannot write the journal in data_dir: {error}; lines are sent all the same, but after a crash some \
+                 may arrive twice. Free space there"
+            );
+            self.report("journal".to_owned(), &message, now);
+        }
+    }
+
+    fn journal_share(&mut self, record: &mut Record, stream: u32, first: Mark, last: Mark) {
+        let Some((key, std_stream)) = self.owners.get(stream as usize).copied().flatten() else { return };
+        for number in first.at.file..=last.at.file {
+            if let Some(id) = self.source.file_id(key, number) {
+                let offset = if number == last.at.file { last.at.offset } else { u64::MAX };
+                record.sent(id, std_stream, offset);
+            }
+        }
+        if let Some(state) = self.stream_mut(key, std_stream) {
+            state.sent_to = Some(state.sent_to.filter(|sent| sent.at > last.at).unwrap_or(last));
+        }
+    }
+
+    /// Everything that an earlier journal said and that still counts.
+    fn journal_so_far(&self) -> Vec<u8> {
+        let mut record = Record::default();
+        for (labels, fingerprints) in self.batch.fingerprints() {
+            record.fingerprints(labels, &fingerprints);
+        }
+        for (key, container) in &self.containers {
+            let Some(ready) = &container.ready else { continue };
+            for std_stream in [StdStream::Stdout, StdStream::Stderr] {
+                let Some(state) = ready.streams.get(std_stream.index()) else { continue };
+                self.journal_stream(&mut record, *key, std_stream, state);
+            }
+        }
+        record.finish()
+    }
+
+    fn journal_stream(
+        &self,
+        record: &mut Record,
+        key: InstanceKey,
+        std_stream: StdStream,
+        state: &super::containers::StreamState,
+    ) {
+        let from = self.tracker.answered_to(state.key).at;
+        if let Some(sent) = state.sent_to {
+            for number in from.file..=sent.at.file {
+                let Some(id) = self.source.file_id(key, number) else { continue };
+                record.sent(id, std_stream, if number == sent.at.file { sent.at.offset } else { u64::MAX });
+            }
+        }
+        for (at, time_ns) in &state.moved {
+            if let Some(id) = self.source.file_id(key, at.file) {
+                record.moved(id, std_stream, at.offset, *time_ns);
+            }
+        }
+    }
+
+    pub(super) fn stream_mut(
+        &mut self,
+        key: InstanceKey,
+        std_stream: StdStream,
+    ) -> Option<&mut super::containers::StreamState> {
+        self.containers.get_mut(&key)?.ready.as_mut()?.streams.get_mut(std_stream.index())
+    }
+}

@@ -1,0 +1,130 @@
+//! One line on its way: its time, its shape, its label set, its place in a batch.
+
+use super::Pipeline;
+use super::containers::Ready;
+use crate::batch::open::OpenEntry;
+use crate::framing::join::Joined;
+use crate::framing::lift::lift;
+use crate::metrics::Metrics;
+use crate::metrics::label::Source;
+use crate::parse::ShapeContext;
+use crate::sources::file::disk::Disk;
+use crate::types::entry::Record;
+use crate::types::part::LabelSetId;
+use crate::types::position::StdStream;
+
+/// What a step counts; added to the metrics once, at its end.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Counts {
+    lines: u64,
+    bytes: u64,
+    cut_lines: u64,
+    own_time_refused: u64,
+    levels_unlabelled: u64,
+    clock_steps: u64,
+    made_unique: u64,
+}
+
+impl Counts {
+    pub(super) fn add_to(&mut self, metrics: &Metrics) {
+        let counts = std::mem::take(self);
+        if counts.lines == 0 {
+            return;
+        }
+        metrics.lines.add(Source::File, counts.lines);
+        metrics.bytes.add(Source::File, counts.bytes);
+        metrics.cut_lines.add(counts.cut_lines);
+        metrics.own_time_refused.add(counts.own_time_refused);
+        metrics.levels_unlabelled.add(counts.levels_unlabelled);
+        metrics.clock_steps.add(counts.clock_steps);
+        metrics.made_unique.add(counts.made_unique);
+    }
+}
+
+impl<D: Disk> Pipeline<D> {
+    pub(super) fn ship(&mut self, ready: &mut Ready, std_stream: StdStream, joined: &Joined<'_>) {
+        let Some(stream) = ready.streams.get_mut(std_stream.index()) else { return };
+        let lifted = lift(joined.start.last_time_ns, joined.record.time_ns);
+        let record = Record { time_ns: lifted.time_ns, ..joined.record };
+        let context = ShapeContext { is_json: ready.pod.json, envelope: ready.labels.envelope() };
+        let shaped = self.shaper.shape(record, &context);
+
+        let set = ready.labels.label_set(shaped.level);
+        self.counts.levels_unlabelled += u64::from(set.is_level_refused);
+        if ready.label_sets.len() <= set.index {
+            ready.label_sets.resize(set.index + 1, None);
+        }
+        let label_set = match ready.label_sets.get(set.index) {
+            Some(Some(id)) => *id,
+            _ => {
+                let id = find_label_set(&mut self.batch, &mut self.recovered, set.text);
+                if let Some(slot) = ready.label_sets.get_mut(set.index) {
+                    *slot = Some(id);
+                }
+                id
+            }
+        };
+        self.metadata.clear();
+        let metadata_counted_bytes = ready.labels.append_metadata(shaped.trace_id, &mut self.metadata);
+
+        let start = joined.start.at;
+        let sent_at_ns = stream.resend_until.filter(|until| start <= *until && start.file == until.file).map(|_| {
+            let id = self
+                .owners
+                .get(stream.key.0 as usize)
+                .copied()
+                .flatten()
+                .and_then(|(key, _)| self.source.file_id(key, start.file));
+            id.and_then(|id| self.recovered.moved.get(&(id, std_stream, start.offset)).copied())
+                .unwrap_or(shaped.time_ns)
+        });
+        let entry = OpenEntry {
+            line: shaped.line,
+            time_ns: shaped.time_ns,
+            sent_at_ns,
+            metadata: &self.metadata,
+            metadata_counted_bytes,
+            runtime_ns: lifted.time_ns,
+            stream: stream.key,
+            start: joined.start,
+        };
+        if let Some(appended) = self.batch.append(label_set, &entry) {
+            if appended.is_new_share {
+                self.tracker.hold(appended.part, stream.key, joined.start);
+            }
+            if appended.time_ns != shaped.time_ns {
+                self.counts.made_unique += 1;
+                stream.moved.push((start, appended.time_ns));
+            }
+        }
+        self.counts.lines += 1;
+        self.counts.bytes += joined.record.full_bytes;
+        self.counts.cut_lines += u64::from(shaped.cut_bytes > 0);
+        self.counts.own_time_refused += u64::from(shaped.is_time_refused);
+        self.counts.clock_steps += u64::from(lifted.is_step);
+        stream.lines += 1;
+        stream.bytes += joined.record.full_bytes;
+        stream.stream_position = joined.start.stream_position + joined.record.full_bytes + 1;
+        stream.last_time_ns = lifted.time_ns;
+    }
+
+    pub(super) fn label_set_id(&mut self, text: &str) -> LabelSetId {
+        find_label_set(&mut self.batch, &mut self.recovered, text)
+    }
+}
+
+/// The label set with this text; what the last run sent of it is remembered.
+fn find_label_set(
+    batch: &mut crate::batch::Batch,
+    recovered: &mut crate::types::saved::Recovered,
+    text: &str,
+) -> LabelSetId {
+    let before = batch.label_sets();
+    let id = batch.label_set(text);
+    if batch.label_sets() > before
+        && let Some(fingerprints) = recovered.fingerprints.remove(&xxhash_rust::xxh3::xxh3_64(text.as_bytes()))
+    {
+        batch.remember(id, &fingerprints);
+    }
+    id
+}

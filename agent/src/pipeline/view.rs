@@ -1,0 +1,71 @@
+//! What `/streams` and the gauges show.
+
+use super::Pipeline;
+use crate::metrics::label::Mode;
+use crate::sources::file::disk::Disk;
+use crate::sources::file::names::pod_folder;
+use crate::types::position::StdStream;
+use crate::types::time::Now;
+use crate::types::view::StreamView;
+use std::time::Duration;
+
+/// From one update of the gauges to the next.
+const GAUGES_INTERVAL: Duration = Duration::from_secs(1);
+
+impl<D: Disk> Pipeline<D> {
+    /// One row per std stream that is held.
+    #[must_use]
+    pub fn streams(&self) -> Vec<StreamView> {
+        let mut rows = Vec::new();
+        for (key, container) in &self.containers {
+            let Some(folder) = pod_folder(&container.pod_folder) else { continue };
+            for std_stream in [StdStream::Stdout, StdStream::Stderr] {
+                let state = container.ready.as_ref().and_then(|ready| ready.streams.get(std_stream.index()));
+                let why = if state.is_some() {
+                    "the kernel source is not part of this build"
+                } else {
+                    "its pod is not known yet"
+                };
+                rows.push(StreamView {
+                    namespace: folder.namespace.to_owned(),
+                    pod: folder.pod.to_owned(),
+                    container: container.name.clone(),
+                    restart: container.restart,
+                    std_stream: std_stream.as_str(),
+                    mode: if state.is_some() { "file" } else { "held" },
+                    why: why.to_owned(),
+                    position: state.map_or(0, |state| state.stream_position),
+                    lag_bytes: self.source.backlog_of(*key),
+                    lines: state.map_or(0, |state| state.lines),
+                    bytes: state.map_or(0, |state| state.bytes),
+                });
+            }
+        }
+        rows.sort_by(|a, b| {
+            (&a.namespace, &a.pod, &a.container, a.restart, a.std_stream).cmp(&(
+                &b.namespace,
+                &b.pod,
+                &b.container,
+                b.restart,
+                b.std_stream,
+            ))
+        });
+        rows
+    }
+
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate is positive and below 2^53")]
+    pub(super) fn show_gauges(&mut self, now: Now) {
+        if now.mono < self.gauges_at {
+            return;
+        }
+        self.gauges_at = now.mono + GAUGES_INTERVAL;
+        let unanswered = self.batch.waiting_bytes() + self.delivery.bytes();
+        self.metrics.backlog_bytes.set(self.source.backlog_bytes() + unanswered as u64);
+        self.metrics.memory_bytes.set(self.memory_bytes() as u64);
+        self.metrics.rate_limit_bytes_per_second.set(self.delivery.rate() as u64);
+        self.metrics.label_sets.set(self.batch.label_sets() as u64);
+        self.metrics.files_open.set(self.source.files_open() as u64);
+        let ready = self.containers.values().filter(|container| container.ready.is_some()).count();
+        self.metrics.streams.set(Mode::File, 2 * ready as u64);
+    }
+}

@@ -1,0 +1,179 @@
+//! RFC 3339 times to nanoseconds; a leaf below `framing` (the runtime's time) and `parse` (a line's own time).
+//!
+//! In: bytes. Out: nanoseconds since the Unix epoch, or nothing. Never: a time zone name, a clock, an allocation.
+
+/// Reads an RFC 3339 time that fills all of `text`: any offset, any number of fraction digits (those beyond
+/// nanoseconds are cut off). As RFC 3339 allows, `T` and `Z` may be small and `T` may be a space.
+///
+/// A leap second (`23:59:60` in UTC) is the first second of the next day, as in POSIX time.
+/// Nothing for what is no date (30 February, 24:00) and what does not fit (before 1677, after 2262).
+#[must_use]
+pub fn parse(text: &[u8]) -> Option<i64> {
+    let (fixed, rest) = text.split_first_chunk::<19>()?;
+    let [_, _, _, _, b'-', _, _, b'-', _, _, b'T' | b't' | b' ', _, _, b':', _, _, b':', _, _] = fixed else {
+        return None;
+    };
+    let (year, month, day) = (digits(&fixed[0..4])?, digits(&fixed[5..7])?, digits(&fixed[8..10])?);
+    let (hour, minute, second) = (digits(&fixed[11..13])?, digits(&fixed[14..16])?, digits(&fixed[17..19])?);
+    let is_time = hour <= 23 && minute <= 59 && second <= 60;
+    if !(1..=12).contains(&month) || day < 1 || day > days_in_month(year, month) || !is_time {
+        return None;
+    }
+    let (fraction_ns, rest) = fraction(rest)?;
+    let offset_minutes = offset(rest)?;
+    let minute_of_day = hour * 60 + minute - offset_minutes;
+    if second == 60 && minute_of_day.rem_euclid(24 * 60) != 24 * 60 - 1 {
+        return None;
+    }
+    let seconds = (days_since_epoch(year, month, day) * 24 * 60 + minute_of_day) * 60 + second;
+    i64::try_from(i128::from(seconds) * 1_000_000_000 + i128::from(fraction_ns)).ok()
+}
+
+fn digits(text: &[u8]) -> Option<i64> {
+    let mut value = 0;
+    for byte in text {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        value = value * 10 + i64::from(digit);
+    }
+    Some(value)
+}
+
+/// The nanoseconds of `.123`, and what follows. Without a point there is no fraction; with one it has a digit.
+fn fraction(text: &[u8]) -> Option<(i64, &[u8])> {
+    let Some((b'.', rest)) = text.split_first() else {
+        return Some((0, text));
+    };
+    let mut value = 0;
+    let mut weight = 100_000_000;
+    let mut len = 0;
+    while let Some(digit) = rest.get(len).map(|byte| byte.wrapping_sub(b'0')).filter(|digit| *digit <= 9) {
+        value += i64::from(digit) * weight;
+        weight /= 10;
+        len += 1;
+    }
+    if len == 0 { None } else { Some((value, &rest[len..])) }
+}
+
+/// Minutes east of UTC.
+fn offset(text: &[u8]) -> Option<i64> {
+    match text {
+        b"Z" | b"z" => Some(0),
+        [sign @ (b'+' | b'-'), _, _, b':', _, _] => {
+            let (hours, minutes) = (digits(&text[1..3])?, digits(&text[4..6])?);
+            if hours > 23 || minutes > 59 {
+                return None;
+            }
+            let east = hours * 60 + minutes;
+            Some(if *sign == b'-' { -east } else { east })
+        }
+        _ => None,
+    }
+}
+
+fn days_in_month(year: i64, month: i64) -> i64 {
+    match month {
+        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
+}
+
+/// Days from 1970-01-01 in the proleptic Gregorian calendar. Years are counted from March, so that the leap
+/// day is a year's last.
+fn days_since_epoch(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    365 * year + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400) + day_of_year - 719_468
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse;
+    use proptest::prelude::*;
+
+    #[test]
+    fn precision_offset_and_letters_vary() {
+        let base = 1_787_392_800_000_000_000;
+        for (text, ns) in [
+            ("2026-08-22T10:00:00Z", base),
+            ("2026-08-22T10:00:00.5Z", base + 500_000_000),
+            ("2026-08-22T10:00:00.123456789Z", base + 123_456_789),
+            ("2026-08-22T10:00:00.1234567899999Z", base + 123_456_789),
+            ("2026-08-22T19:00:00.120+09:00", base + 120_000_000),
+            ("2026-08-22T04:30:00-05:30", base),
+            ("2026-08-22T10:00:00-00:00", base),
+            ("2026-08-22t10:00:00z", base),
+            ("2026-08-22 10:00:00Z", base),
+            ("1970-01-01T00:00:00Z", 0),
+            ("1969-12-31T23:59:59.999999999Z", -1),
+            ("2016-12-31T23:59:60Z", 1_483_228_800_000_000_000),
+            ("2017-01-01T08:59:60+09:00", 1_483_228_800_000_000_000),
+        ] {
+            assert_eq!(parse(text.as_bytes()), Some(ns), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_time_is_refused() {
+        for text in [
+            "",
+            "yesterday",
+            "2026-08-22",
+            "2026-08-22T10:00Z",
+            "2026-08-22T10:00:00",
+            "2026-08-22T10:00:00.Z",
+            "2026-08-22T10:00:00,5Z",
+            "2026-08-22T10:00:00Z ",
+            " 2026-08-22T10:00:00Z",
+            "2026-08-22T10:00:00+0900",
+            "2026-08-22T10:00:00+09",
+            "2026-08-22T10:00:00+24:00",
+            "2026-08-22T24:00:00Z",
+            "2026-08-22T10:60:00Z",
+            "2026-08-22T10:00:61Z",
+            "2026-08-22T10:00:60Z",
+            "2026-02-29T10:00:00Z",
+            "2026-04-31T10:00:00Z",
+            "2026-00-22T10:00:00Z",
+            "2026-13-22T10:00:00Z",
+            "2026-08-00T10:00:00Z",
+            "2026-8-22T10:00:00Z",
+            "+026-08-22T10:00:00Z",
+            "0001-01-01T00:00:00Z",
+            "9999-12-31T23:59:59Z",
+        ] {
+            assert_eq!(parse(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_an_independent_reader(
+            (year, month, day) in (1600..2400, 0..=13, 0..=32),
+            (hour, minute, second) in (0..=24, 0..=60, 0..=59),
+            fraction in "(\\.[0-9]{1,9})?",
+            offset in "Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9]",
+        ) {
+            let text = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}{offset}");
+            let oracle = text.parse::<jiff::Timestamp>().ok().filter(|_| hour < 24);
+            let oracle = oracle.and_then(|time| i64::try_from(time.as_nanosecond()).ok());
+            prop_assert_eq!(parse(text.as_bytes()), oracle, "{}", text);
+        }
+
+        #[test]
+        fn any_day_there_is_agrees(days in -100_000_i64..100_000, ns in 0..86_400_000_000_000_i64) {
+            let expected = days * 86_400_000_000_000 + ns;
+            let text = jiff::Timestamp::from_nanosecond(i128::from(expected)).unwrap().to_string();
+            prop_assert_eq!(parse(text.as_bytes()), Some(expected), "{}", text);
+        }
+
+        #[test]
+        fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..48)) {
+            let _ = parse(&bytes);
+        }
+    }
+}

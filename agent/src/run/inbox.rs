@@ -1,0 +1,92 @@
+//! What others have to tell the data thread, and how they wake it.
+
+use crate::types::pod::PodSnapshot;
+use crate::types::request::Answer;
+use crate::types::view::StreamView;
+use rustix::event::{EventfdFlags, eventfd};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver as QueueReceiver, SyncSender, TryRecvError, sync_channel};
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// Messages that may wait: answers are as many as requests under way, the rest is rare.
+const MESSAGES_MAX: usize = 64;
+
+/// A message for the data thread.
+#[derive(Debug)]
+pub(super) enum Inbox {
+    /// From Loki.
+    Answer(Answer),
+    /// `/streams` was asked for.
+    Streams(oneshot::Sender<Vec<StreamView>>),
+    /// The pods have changed.
+    Pods,
+    /// Flush and end; the second one means at once.
+    Stop,
+}
+
+/// Puts messages in and wakes the data thread.
+#[derive(Clone, Debug)]
+pub(super) struct Sender {
+    queue: SyncSender<Inbox>,
+    bell: Arc<OwnedFd>,
+}
+
+impl Sender {
+    /// Blocks only while the data thread has more messages waiting than it can ever get at once.
+    pub(super) fn put(&self, message: Inbox) {
+        if self.queue.send(message).is_ok() {
+            // A counter that is full has rung already.
+            let _rung = rustix::io::write(&self.bell, &1_u64.to_ne_bytes());
+        }
+    }
+}
+
+/// The data thread's end.
+#[derive(Debug)]
+pub(super) struct Receiver {
+    queue: QueueReceiver<Inbox>,
+    bell: Arc<OwnedFd>,
+}
+
+impl Receiver {
+    /// The next message, if there is one.
+    pub(super) fn take(&self) -> Option<Inbox> {
+        match self.queue.try_recv() {
+            Ok(message) => Some(message),
+            Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
+        }
+    }
+
+    /// Readable while there may be messages; [`Receiver::quiet`] takes that back.
+    pub(super) fn bell(&self) -> BorrowedFd<'_> {
+        self.bell.as_fd()
+    }
+
+    /// Call before the messages are taken.
+    pub(super) fn quiet(&self) {
+        let _nothing_rung = rustix::io::read(&self.bell, &mut [0; 8]);
+    }
+}
+
+/// A bounded queue with a bell.
+pub(super) fn channel() -> io::Result<(Sender, Receiver)> {
+    let bell = Arc::new(eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?);
+    let (sender, receiver) = sync_channel(MESSAGES_MAX);
+    Ok((Sender { queue: sender, bell: Arc::clone(&bell) }, Receiver { queue: receiver, bell }))
+}
+
+/// Passes on what the admin server asks.
+pub(super) async fn forward_streams(mut asked: mpsc::Receiver<oneshot::Sender<Vec<StreamView>>>, sender: Sender) {
+    while let Some(answer) = asked.recv().await {
+        sender.put(Inbox::Streams(answer));
+    }
+}
+
+/// Tells of new pods.
+pub(super) async fn forward_pods(mut pods: watch::Receiver<Arc<PodSnapshot>>, sender: Sender) {
+    while pods.changed().await.is_ok() {
+        sender.put(Inbox::Pods);
+    }
+}

@@ -1,0 +1,207 @@
+//! Which of the names in a container's folder are files that are not known yet, and where each begins.
+//!
+//! A file is known by its inode while it is held open (the kernel cannot give that to another then), and by its
+//! content otherwise: a gzipped or copied form of a known file is an alias, not a file to be read.
+
+use super::disk::{Disk, LogFile, OpenError};
+use super::identity::identify;
+use super::instance::{Instance, Pace, Tracked};
+use super::{Event, FileSource, InstanceKey, Resume, Target};
+use crate::types::position::{FileId, FilePosition, StdStream};
+use crate::types::saved::SavedFile;
+use crate::types::time::Now;
+use std::path::PathBuf;
+
+/// A name that may stand for a log file.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its name alone.
+    pub name: String,
+    /// As in [`super::names::LogName`].
+    pub suffix: Option<String>,
+    /// Whether it is gzipped.
+    pub is_gzip: bool,
+}
+
+impl<D: Disk> FileSource<D> {
+    /// Takes in the files of one container instance, `candidates` in the order in which they were written.
+    pub(super) fn adopt(&mut self, pod: &str, container: &str, restart: u32, candidates: Vec<Candidate>, now: Now) {
+        let known = self.container(pod, container).and_then(|dir| dir.instances.get(&restart).copied());
+        let mut instance = match known {
+            Some(key) => match self.instances.get_mut(key.0 as usize).and_then(Option::take) {
+                Some(instance) => instance,
+                None => return,
+            },
+            None => Instance::new(format!("{pod}/{container}"), restart),
+        };
+        let before = instance.next_number;
+        let mut names = Vec::new();
+        for candidate in candidates {
+            names.push(candidate.name.clone());
+            self.consider(&mut instance, candidate, now);
+        }
+        if known.is_none() && instance.files.is_empty() {
+            return;
+        }
+        let has_more = instance.next_number > before;
+        let key = match known {
+            Some(key) => key,
+            None => self.appear(pod, container, restart, &instance),
+        };
+        if let Some(slot) = self.instances.get_mut(key.0 as usize) {
+            *slot = Some(instance);
+        }
+        self.watch_closing(key);
+        self.names_vanished(key, &names);
+        if has_more {
+            self.enqueue(key);
+        }
+    }
+
+    fn appear(&mut self, pod: &str, container: &str, restart: u32, instance: &Instance<D::File>) -> InstanceKey {
+        let key = self.free.pop().unwrap_or_else(|| {
+            self.instances.push(None);
+            InstanceKey(u32::try_from(self.instances.len() - 1).unwrap_or(u32::MAX))
+        });
+        if let Some(dir) = self.container(pod, container) {
+            dir.instances.insert(restart, key);
+        }
+        let resume = [StdStream::Stdout, StdStream::Stderr].map(|std_stream| self.resume(instance, std_stream));
+        self.events.push(Event::Appeared {
+            key,
+            pod_folder: pod.to_owned(),
+            container: container.to_owned(),
+            restart,
+            resume,
+        });
+        key
+    }
+
+    /// The last place that was answered for: in the newest file of which anything was.
+    fn resume(&self, instance: &Instance<D::File>, std_stream: StdStream) -> Option<Resume> {
+        instance.files.iter().rev().find_map(|file| {
+            let saved = self.saved.get(&file.id?)?.streams.get(std_stream.index()).copied()?;
+            let at = FilePosition { file: file.number, offset: saved.offset };
+            (saved.offset > 0).then_some(Resume { at, saved })
+        })
+    }
+
+    fn consider(&mut self, instance: &mut Instance<D::File>, candidate: Candidate, now: Now) {
+        let Some(inode) = self.disk.inode_of(&candidate.path) else { return };
+        if let Some(file) = instance.files.iter_mut().find(|file| file.inode == inode && file.file.is_some()) {
+            file.name = Some(candidate.name);
+            if let (None, Some(open)) = (file.id, &mut file.file) {
+                file.id = identify(&instance.folder, open);
+            }
+            return;
+        }
+        if instance.aliases.iter().any(|(name, known, _)| *name == candidate.name && *known == inode) {
+            return;
+        }
+        let mut open = match self.disk.open(&candidate.path, candidate.is_gzip) {
+            Ok(open) => open,
+            Err(OpenError::Gone) => return,
+            Err(error) => return self.refuse(&candidate.path, error),
+        };
+        let Ok(stat) = open.stat() else { return };
+        let id = identify(&instance.folder, &mut open);
+        let is_live = candidate.suffix.is_none();
+        let twin = id.and_then(|id| instance.files.iter().position(|file| file.id == Some(id)));
+        if let (Some(_), Some(id), false) = (twin, id, is_live) {
+            instance.aliases.push((candidate.name, stat.inode, id));
+            return;
+        }
+        let mut file = Tracked::new(0, open, stat, candidate.name, candidate.is_gzip, now);
+        file.id = id;
+        self.set_start(&mut file);
+        if let Some(place) = twin {
+            // The live file was replaced by a copy of itself: what was read of it is read.
+            file.start = if place == instance.current { instance.offset } else { file.bytes };
+        }
+        instance.push(file);
+    }
+
+    fn set_start(&self, file: &mut Tracked<D::File>) {
+        let saved = file.id.and_then(|id| self.saved.get(&id));
+        if let Some(saved) = saved {
+            file.start = saved.streams.iter().map(|stream| stream.offset).min().unwrap_or(0);
+            if saved.is_finished {
+                file.start = saved.bytes;
+                file.is_finished = file.is_gzip;
+            }
+            file.bytes = file.bytes.max(if file.is_gzip { saved.bytes } else { 0 });
+        } else if self.is_first_scan && self.skips_existing {
+            file.start = file.file.as_mut().map_or(0, |open| last_line_end(open, file.bytes));
+        }
+    }
+
+    fn watch_closing(&mut self, key: InstanceKey) {
+        let Self { disk, instances, targets, events, .. } = self;
+        let Some(instance) = instances.get_mut(key.0 as usize).and_then(Option::as_mut) else { return };
+        for file in instance.files.iter_mut().filter(|file| file.close_watch.is_none() && !file.is_gzip) {
+            let Some(open) = &file.file else { continue };
+            file.close_watch = disk.watch_close(open);
+            match file.close_watch {
+                Some(watch) => {
+                    targets.insert(watch, Target::Close(key, file.number));
+                }
+                None => events.push(Event::WatchRefused),
+            }
+        }
+    }
+
+    /// Notes which files have no name any more; those read to their end are let go.
+    pub(super) fn names_vanished(&mut self, key: InstanceKey, here: &[String]) {
+        let Self { disk, instances, targets, events, .. } = self;
+        let Some(instance) = instances.get_mut(key.0 as usize).and_then(Option::as_mut) else { return };
+        instance.aliases.retain(|(name, ..)| here.contains(name));
+        for file in &mut instance.files {
+            if file.name.as_ref().is_some_and(|name| !here.contains(name)) {
+                file.name = None;
+            }
+            if file.name.is_none()
+                && file.is_finished
+                && let (Some(_), watch) = (file.file.take(), file.close_watch.take())
+                && let Some(watch) = watch
+            {
+                targets.remove(&watch);
+                disk.unwatch(watch);
+            }
+        }
+        if instance.is_gone() {
+            events.push(Event::Gone(key));
+        } else if instance.pace == Pace::Asleep {
+            self.enqueue(key);
+        }
+    }
+
+    /// Everything of an instance is answered for: forgets it. Its key may be given to another.
+    pub fn release(&mut self, key: InstanceKey) {
+        let Some(instance) = self.instances.get_mut(key.0 as usize).and_then(Option::take) else { return };
+        let closings = instance.files.iter().filter_map(|file| file.close_watch);
+        for watch in closings.chain(instance.growth_watch) {
+            self.targets.remove(&watch);
+            self.disk.unwatch(watch);
+        }
+        self.queue.retain(|queued| *queued != key);
+        self.held.retain(|held| *held != key);
+        self.free.push(key);
+    }
+
+    /// What was saved of a file in the last run.
+    #[must_use]
+    pub fn saved(&self, id: FileId) -> Option<&SavedFile> {
+        self.saved.get(&id)
+    }
+}
+
+/// The end of the last complete line in the last 64 KiB before `end`; `end` where there is none.
+fn last_line_end<F: LogFile>(file: &mut F, end: u64) -> u64 {
+    let mut tail = vec![0; 64 * 1024];
+    let from = end.saturating_sub(tail.len() as u64);
+    let length = file.read_at(&mut tail, from).unwrap_or(0);
+    let tail = tail.get(..length.min(usize::try_from(end - from).unwrap_or(0))).unwrap_or_default();
+    memchr::memrchr(b'\n', tail).map_or(end, |newline| from + newline as u64 + 1)
+}

@@ -1,0 +1,251 @@
+//! The files of one container instance, in the order in which they were written, and how far they are read.
+//!
+//! In: files found by a scan, bytes read from them. Out: which file and offset come next, and when a file or the
+//! whole instance is at its end. Never: a folder listing, or a look into the lines.
+
+use super::disk::{Inode, LogFile, Stat, WatchId};
+use crate::limits::{FILE_QUIET, INSTANCE_END_GRACE};
+use crate::types::position::{FileId, FilePosition};
+use crate::types::time::Now;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// One file of the instance.
+#[derive(Debug)]
+pub(super) struct Tracked<F> {
+    /// Its number in the order of writing.
+    pub(super) number: u32,
+    /// The descriptor; `None` once it is finished and deleted, or given up.
+    pub(super) file: Option<F>,
+    pub(super) inode: Inode,
+    /// Unknown while its first line is not complete.
+    pub(super) id: Option<FileId>,
+    /// The name it has now; `None` once it is deleted.
+    pub(super) name: Option<String>,
+    pub(super) is_gzip: bool,
+    /// The most bytes seen in it (unpacked ones as far as read).
+    pub(super) bytes: u64,
+    /// Where reading begins.
+    pub(super) start: u64,
+    /// When its writer closed it, where that was seen.
+    pub(super) closed_at: Option<Duration>,
+    /// When it will have been quiet for long enough to count as closed.
+    pub(super) quiet_at: Duration,
+    pub(super) close_watch: Option<WatchId>,
+    /// Read to its end; nothing more will come.
+    pub(super) is_finished: bool,
+}
+
+impl<F: LogFile> Tracked<F> {
+    /// A file just opened; `stat` is of now.
+    pub(super) fn new(number: u32, file: F, stat: Stat, name: String, is_gzip: bool, now: Now) -> Self {
+        let age = Duration::from_nanos(now.wall_ns.saturating_sub(stat.modified_ns).try_into().unwrap_or(0));
+        Self {
+            number,
+            file: Some(file),
+            inode: stat.inode,
+            id: None,
+            name: Some(name),
+            is_gzip,
+            bytes: if is_gzip { 0 } else { stat.bytes },
+            start: 0,
+            closed_at: is_gzip.then_some(now.mono),
+            quiet_at: now.mono + FILE_QUIET.saturating_sub(age),
+            close_watch: None,
+            is_finished: false,
+        }
+    }
+
+    fn is_closed(&self, now: Now) -> bool {
+        self.closed_at.is_some() || now.mono >= self.quiet_at || self.file.is_none()
+    }
+}
+
+/// What a look at the end of the bytes says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AtEnd {
+    /// More may come.
+    Wait,
+    /// The next file is to be read now.
+    NextFile,
+    /// The container instance has ended: an open line will not be finished.
+    Ended,
+    /// The file is shorter than what was read of it.
+    Truncated,
+}
+
+/// When an instance is looked at next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// In the queue of those that may have something.
+    Queued,
+    /// Had something a moment ago; to be looked at again at this time.
+    Hot(Duration),
+    /// Waits for word of growth (or, where that is refused, for the slow rescan).
+    Asleep,
+}
+
+/// One container instance.
+#[derive(Debug)]
+pub(super) struct Instance<F> {
+    /// `NAMESPACE_POD_UID/CONTAINER`.
+    pub(super) folder: String,
+    pub(super) restart: u32,
+    pub(super) files: VecDeque<Tracked<F>>,
+    /// Names that stand for a file in `files` too: its gzipped or copied form.
+    pub(super) aliases: Vec<(String, Inode, FileId)>,
+    /// Place in `files` of the one being read.
+    pub(super) current: usize,
+    /// Read offset in it.
+    pub(super) offset: u64,
+    pub(super) next_number: u32,
+    /// A later instance of the container exists.
+    pub(super) is_superseded: bool,
+    /// The end was told; taken back when more comes.
+    pub(super) has_ended: bool,
+    /// A line is being read in pieces: blocks without a newline are wanted.
+    pub(super) is_mid_line: bool,
+    pub(super) pace: Pace,
+    pub(super) growth_watch: Option<WatchId>,
+    /// Looks without anything new since the last one with something.
+    pub(super) vain_looks: u32,
+}
+
+impl<F: LogFile> Instance<F> {
+    pub(super) fn new(folder: String, restart: u32) -> Self {
+        Self {
+            folder,
+            restart,
+            files: VecDeque::new(),
+            aliases: Vec::new(),
+            current: 0,
+            offset: 0,
+            next_number: 0,
+            is_superseded: false,
+            has_ended: false,
+            is_mid_line: false,
+            pace: Pace::Asleep,
+            growth_watch: None,
+            vain_looks: 0,
+        }
+    }
+
+    /// The file being read.
+    pub(super) fn current(&mut self) -> Option<&mut Tracked<F>> {
+        self.files.get_mut(self.current)
+    }
+
+    /// Where the next byte comes from.
+    pub(super) fn position(&self) -> FilePosition {
+        let file = self.files.get(self.current).map_or(self.next_number, |file| file.number);
+        FilePosition { file, offset: self.offset }
+    }
+
+    /// Appends a file as the newest.
+    pub(super) fn push(&mut self, mut file: Tracked<F>) {
+        file.number = self.next_number;
+        self.next_number += 1;
+        if self.current == self.files.len() {
+            self.offset = file.start;
+        }
+        self.files.push_back(file);
+        self.has_ended = false;
+    }
+
+    /// Goes to `position` to read again from there. False where that file is not held any more.
+    pub(super) fn rewind(&mut self, position: FilePosition) -> bool {
+        let Some(place) = self.files.iter().position(|file| file.number == position.file && file.file.is_some()) else {
+            return false;
+        };
+        for file in self.files.iter_mut().skip(place) {
+            file.is_finished = false;
+        }
+        self.current = place;
+        self.offset = position.offset;
+        self.is_mid_line = false;
+        true
+    }
+
+    /// What is to be done at the end of what can be read now. `was_closed` is from before that read.
+    pub(super) fn at_end(&mut self, was_closed: bool, now: Now) -> AtEnd {
+        let has_next = self.current + 1 < self.files.len();
+        let is_superseded = self.is_superseded;
+        let offset = self.offset;
+        let has_ended = self.has_ended;
+        let Some(file) = self.current() else { return AtEnd::Wait };
+        if let (false, Some(open)) = (file.is_gzip, &file.file)
+            && let Ok(stat) = open.stat()
+        {
+            if stat.bytes < offset {
+                return AtEnd::Truncated;
+            }
+            file.bytes = file.bytes.max(stat.bytes);
+        }
+        if has_next {
+            return if was_closed || file.is_closed(now) { AtEnd::NextFile } else { AtEnd::Wait };
+        }
+        let is_deleted = file.name.is_none();
+        let was_closed_long_ago = file.closed_at.is_some_and(|at| now.mono >= at + INSTANCE_END_GRACE);
+        let has_no_writer = was_closed_long_ago || ((is_superseded || is_deleted) && file.is_closed(now));
+        if has_no_writer && !has_ended { AtEnd::Ended } else { AtEnd::Wait }
+    }
+
+    /// When `at_end` may answer otherwise although nothing changes on disk.
+    pub(super) fn next_look(&self) -> Option<Duration> {
+        if self.has_ended && self.current + 1 >= self.files.len() {
+            return None;
+        }
+        let file = self.files.get(self.current)?;
+        let has_next = self.current + 1 < self.files.len();
+        match file.closed_at {
+            Some(_) if has_next => Some(Duration::ZERO),
+            Some(at) => Some(at + INSTANCE_END_GRACE),
+            None if has_next || self.is_superseded || file.name.is_none() => Some(file.quiet_at),
+            None => None,
+        }
+    }
+
+    /// Leaves the current file for the next one.
+    pub(super) fn finish_current(&mut self) {
+        let offset = self.offset;
+        if let Some(file) = self.current() {
+            file.is_finished = true;
+            file.bytes = file.bytes.max(offset);
+            if file.name.is_none() {
+                // Its space on disk is free from now on; the kernel takes the watch back.
+                file.file = None;
+            }
+        }
+        self.current += 1;
+        self.offset = self.files.get(self.current).map_or(0, |file| file.start);
+        self.is_mid_line = false;
+    }
+
+    /// Whether nothing can come any more: every file is read to its end and deleted.
+    pub(super) fn is_gone(&self) -> bool {
+        self.files.iter().all(|file| file.name.is_none() && file.file.is_none())
+    }
+
+    /// Bytes of deleted files that are not read yet, with the place of the oldest such file.
+    pub(super) fn deleted_backlog(&self) -> Option<(usize, u64)> {
+        let mut oldest = None;
+        let mut bytes = 0;
+        for (place, file) in self.files.iter().enumerate().skip(self.current) {
+            if file.name.is_some() || file.file.is_none() {
+                continue;
+            }
+            let read = if place == self.current { self.offset } else { file.start };
+            bytes += file.bytes.saturating_sub(read);
+            oldest = oldest.or(Some(place));
+        }
+        oldest.map(|place| (place, bytes))
+    }
+
+    /// Bytes on disk that are not read yet.
+    pub(super) fn backlog(&self) -> u64 {
+        let unread = |(place, file): (usize, &Tracked<F>)| {
+            file.bytes.saturating_sub(if place == self.current { self.offset } else { file.start })
+        };
+        self.files.iter().enumerate().skip(self.current).map(unread).sum()
+    }
+}

@@ -1,0 +1,227 @@
+//! The real disk: descriptors, and inotify for word of changes.
+//!
+//! Two inotify instances: one for folders and closed writers, one for growth, armed once per quiet spell so that
+//! a busy writer does not pay for an event per line. A file is opened without following its last symlink, and what
+//! was opened is checked afterwards by where it really is, so nothing can be swapped in between.
+
+use super::disk::{Change, Disk, Inode, LogFile, Name, OpenError, Stat, WatchId};
+use super::gzip::GzipFile;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
+use rustix::fs::{FileType, Mode, OFlags};
+use rustix::io::Errno;
+use std::fs::File;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Marks the watches of the instance for growth.
+const GROWTH: u64 = 1 << 32;
+
+/// An open file of the real disk.
+#[derive(Debug)]
+pub enum OsFile {
+    /// As the runtime writes it.
+    Plain(File),
+    /// As the kubelet packed it.
+    Gzip(GzipFile),
+}
+
+impl OsFile {
+    fn file(&self) -> &File {
+        match self {
+            Self::Plain(file) => file,
+            Self::Gzip(packed) => packed.file(),
+        }
+    }
+}
+
+impl LogFile for OsFile {
+    fn stat(&self) -> io::Result<Stat> {
+        let stat = rustix::fs::fstat(self.file())?;
+        Ok(Stat {
+            inode: Inode { dev: stat.st_dev, ino: stat.st_ino },
+            bytes: u64::try_from(stat.st_size).unwrap_or(0),
+            links: stat.st_nlink,
+            modified_ns: stat.st_mtime.saturating_mul(1_000_000_000).saturating_add_unsigned(stat.st_mtime_nsec),
+        })
+    }
+
+    fn read_at(&mut self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        match self {
+            Self::Plain(file) => file.read_at(buffer, offset),
+            Self::Gzip(packed) => packed.read_at(buffer, offset),
+        }
+    }
+}
+
+/// The real disk.
+#[derive(Debug)]
+pub struct OsDisk {
+    log_dir: PathBuf,
+    link_dirs: Vec<PathBuf>,
+    folders: OwnedFd,
+    growth: OwnedFd,
+}
+
+impl OsDisk {
+    /// A disk on which `log_dir` and `link_dirs` may be read. `log_dir` itself may be a symlink.
+    ///
+    /// # Errors
+    /// `log_dir` is not there, or the system has no inotify instance left (`fs.inotify.max_user_instances`).
+    pub fn new(log_dir: &Path, link_dirs: &[PathBuf]) -> io::Result<Self> {
+        let flags = CreateFlags::NONBLOCK | CreateFlags::CLOEXEC;
+        Ok(Self {
+            log_dir: log_dir.canonicalize()?,
+            link_dirs: link_dirs.iter().filter_map(|dir| dir.canonicalize().ok()).collect(),
+            folders: inotify::init(flags)?,
+            growth: inotify::init(flags)?,
+        })
+    }
+
+    /// The log directory with its symlinks resolved.
+    #[must_use]
+    pub fn log_dir(&self) -> &Path {
+        &self.log_dir
+    }
+
+    /// Sleeps until something changes, `other` is readable, or the time is over.
+    ///
+    /// # Errors
+    /// Those of `poll`, but for interruptions.
+    pub fn wait(&self, other: BorrowedFd<'_>, timeout: Duration) -> io::Result<()> {
+        let mut fds = [
+            PollFd::new(&self.folders, PollFlags::IN),
+            PollFd::new(&self.growth, PollFlags::IN),
+            PollFd::from_borrowed_fd(other, PollFlags::IN),
+        ];
+        let timeout = Timespec {
+            tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: i64::from(timeout.subsec_nanos()),
+        };
+        match poll(&mut fds, Some(&timeout)) {
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn check_place(&self, file: &File, allowed: &[PathBuf]) -> Result<(), OpenError> {
+        let path = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
+        if allowed.iter().any(|dir| path.starts_with(dir)) { Ok(()) } else { Err(OpenError::LeadsOut(path)) }
+    }
+
+    fn open_plain(&self, path: &Path) -> Result<File, OpenError> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let (file, allowed) = match rustix::fs::open(path, flags, Mode::empty()) {
+            Ok(fd) => (File::from(fd), std::slice::from_ref(&self.log_dir)),
+            Err(Errno::LOOP) => {
+                let target = path.canonicalize().map_err(gone_or)?;
+                (
+                    File::from(rustix::fs::open(&target, flags, Mode::empty()).map_err(|e| gone_or(e.into()))?),
+                    &*self.link_dirs,
+                )
+            }
+            Err(error) => return Err(gone_or(error.into())),
+        };
+        if FileType::from_raw_mode(rustix::fs::fstat(&file).map_err(io::Error::from)?.st_mode) != FileType::RegularFile
+        {
+            return Err(OpenError::NotAFile);
+        }
+        self.check_place(&file, allowed)?;
+        Ok(file)
+    }
+
+    fn watch(&self, growth: bool, path: &str, flags: WatchFlags) -> Option<WatchId> {
+        let instance = if growth { &self.growth } else { &self.folders };
+        let watch = inotify::add_watch(instance, path, flags).ok()?;
+        let number = u64::try_from(watch).ok()?;
+        Some(WatchId(if growth { GROWTH | number } else { number }))
+    }
+}
+
+fn gone_or(error: io::Error) -> OpenError {
+    if error.kind() == io::ErrorKind::NotFound { OpenError::Gone } else { OpenError::Io(error) }
+}
+
+fn by_descriptor(file: &OsFile) -> String {
+    format!("/proc/self/fd/{}", file.file().as_raw_fd())
+}
+
+impl Disk for OsDisk {
+    type File = OsFile;
+
+    fn list(&mut self, folder: &Path) -> io::Result<Vec<Name>> {
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(folder)? {
+            let entry = entry?;
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            names.push(Name { name, is_dir: entry.file_type()?.is_dir() });
+        }
+        Ok(names)
+    }
+
+    fn open(&mut self, path: &Path, is_gzip: bool) -> Result<OsFile, OpenError> {
+        let file = self.open_plain(path)?;
+        Ok(if is_gzip { OsFile::Gzip(GzipFile::new(file)) } else { OsFile::Plain(file) })
+    }
+
+    fn inode_of(&mut self, path: &Path) -> Option<Inode> {
+        let stat = rustix::fs::stat(path).ok()?;
+        Some(Inode { dev: stat.st_dev, ino: stat.st_ino })
+    }
+
+    fn link_target(&mut self, path: &Path) -> Option<PathBuf> {
+        std::fs::read_link(path).ok()?;
+        path.canonicalize().ok()
+    }
+
+    fn watch_folder(&mut self, folder: &Path) -> Option<WatchId> {
+        let flags = WatchFlags::CREATE
+            | WatchFlags::MOVED_TO
+            | WatchFlags::MOVED_FROM
+            | WatchFlags::DELETE
+            | WatchFlags::DELETE_SELF
+            | WatchFlags::ONLYDIR;
+        self.watch(false, folder.to_str()?, flags)
+    }
+
+    fn watch_close(&mut self, file: &OsFile) -> Option<WatchId> {
+        self.watch(false, &by_descriptor(file), WatchFlags::CLOSE_WRITE)
+    }
+
+    fn watch_growth(&mut self, file: &OsFile) -> Option<WatchId> {
+        self.watch(true, &by_descriptor(file), WatchFlags::MODIFY | WatchFlags::ONESHOT)
+    }
+
+    fn unwatch(&mut self, watch: WatchId) {
+        let instance = if watch.0 & GROWTH == 0 { &self.folders } else { &self.growth };
+        if let Ok(number) = i32::try_from(watch.0 & !GROWTH) {
+            // A watch whose file is gone has been removed by the kernel already.
+            let _gone = inotify::remove_watch(instance, number);
+        }
+    }
+
+    fn changes(&mut self, out: &mut Vec<Change>) {
+        let mut buffer = [MaybeUninit::uninit(); 16 * 1024];
+        for (fd, mark) in [(&self.folders, 0), (&self.growth, GROWTH)] {
+            let mut reader = Reader::new(fd, &mut buffer);
+            while let Ok(event) = reader.next() {
+                let events = event.events();
+                if events.contains(ReadFlags::QUEUE_OVERFLOW) {
+                    out.push(Change::Overflow);
+                    continue;
+                }
+                let Ok(number) = u64::try_from(event.wd()) else { continue };
+                let watch = WatchId(mark | number);
+                if events.contains(ReadFlags::CLOSE_WRITE) {
+                    out.push(Change::Closed(watch));
+                } else if !events.contains(ReadFlags::IGNORED) {
+                    out.push(Change::Touched(watch));
+                }
+            }
+        }
+    }
+}

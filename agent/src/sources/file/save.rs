@@ -1,0 +1,132 @@
+//! From what is answered for to what is written into the checkpoint, and the reckoning with it after a start.
+
+use super::disk::Disk;
+use super::instance::{Instance, Tracked};
+use super::{Event, FileSource, InstanceKey};
+use crate::metrics::label::DropReason;
+use crate::types::position::{FileId, FilePosition, Mark, StdStream};
+use crate::types::saved::{Positions, SavedFile, SavedStream};
+use std::collections::BTreeMap;
+
+/// For each std stream of an instance the first record that is not answered for; `None` where nothing was begun.
+pub type Answered<'a> = &'a dyn Fn(InstanceKey) -> Option<[Mark; 2]>;
+
+impl<D: Disk> FileSource<D> {
+    /// The positions as they are to be saved, and forgets files that are finished, deleted and answered for.
+    pub fn save(&mut self, answered: Answered<'_>) -> Positions {
+        let mut files = Vec::new();
+        for (place, slot) in self.instances.iter_mut().enumerate() {
+            let Some(instance) = slot else { continue };
+            let key = InstanceKey(u32::try_from(place).unwrap_or(u32::MAX));
+            let marks = answered(key);
+            if let Some(marks) = marks {
+                forget_answered(instance, marks);
+            }
+            for file in &instance.files {
+                match marks {
+                    Some(marks) => files.extend(saved_file(instance, file, marks)),
+                    // Held: what was saved of it stands.
+                    None => files.extend(file.id.and_then(|id| self.saved.get(&id).cloned())),
+                }
+            }
+        }
+        Positions { files }
+    }
+
+    /// An instance is not wanted any more: forgets it, but for how far it was answered for.
+    pub fn retire(&mut self, key: InstanceKey, marks: Option<[Mark; 2]>) {
+        let Self { instances, saved, .. } = self;
+        if let (Some(Some(instance)), Some(marks)) = (instances.get(key.0 as usize), marks) {
+            saved.extend(instance.files.iter().filter_map(|file| Some((file.id?, saved_file(instance, file, marks)?))));
+        }
+        self.release(key);
+    }
+
+    /// Where the next byte of an instance comes from.
+    #[must_use]
+    pub fn position(&self, key: InstanceKey) -> FilePosition {
+        self.instances
+            .get(key.0 as usize)
+            .and_then(Option::as_ref)
+            .map_or_else(FilePosition::default, Instance::position)
+    }
+
+    /// The identity of an instance's file, where it is known.
+    #[must_use]
+    pub fn file_id(&self, key: InstanceKey, number: u32) -> Option<FileId> {
+        let instance = self.instances.get(key.0 as usize)?.as_ref()?;
+        instance.files.iter().find(|file| file.number == number)?.id
+    }
+
+    /// Goes to the start of the file being written: the container is wanted since a moment only.
+    pub fn skip_rotated(&mut self, key: InstanceKey) {
+        let Some(instance) = self.instances.get_mut(key.0 as usize).and_then(Option::as_mut) else { return };
+        while instance.current + 1 < instance.files.len() {
+            instance.finish_current();
+        }
+    }
+
+    /// Counts the files of the last run that were not read to their end and are not there any more, and those
+    /// whose restart numbers show that they came and went.
+    pub(super) fn count_lost_while_stopped(&mut self) {
+        let mut oldest_here: BTreeMap<String, u32> = BTreeMap::new();
+        let mut here = std::collections::HashSet::new();
+        for instance in self.instances.iter().flatten() {
+            let oldest = oldest_here.entry(instance.folder.clone()).or_insert(instance.restart);
+            *oldest = (*oldest).min(instance.restart);
+            here.extend(instance.files.iter().filter_map(|file| file.id));
+        }
+        let mut newest_saved: BTreeMap<&str, u32> = BTreeMap::new();
+        let (mut bytes, mut files) = (0, 0);
+        for saved in self.saved.values() {
+            let newest = newest_saved.entry(&saved.folder).or_insert(saved.restart);
+            *newest = (*newest).max(saved.restart);
+            if !here.contains(&saved.id) && !saved.is_finished {
+                let answered = saved.streams.iter().map(|stream| stream.offset).max().unwrap_or(0);
+                bytes += saved.bytes.saturating_sub(answered);
+                files += u64::from(saved.bytes > answered);
+            }
+        }
+        for (folder, newest) in newest_saved {
+            if let Some(oldest) = oldest_here.get(folder) {
+                files += u64::from(oldest.saturating_sub(newest + 1));
+            }
+        }
+        if files > 0 {
+            self.events.push(Event::Dropped { key: None, reason: DropReason::Gone, bytes, files });
+        }
+    }
+}
+
+fn forget_answered<F>(instance: &mut Instance<F>, marks: [Mark; 2]) {
+    while let Some(file) = instance.files.front() {
+        let is_answered = marks.iter().all(|mark| mark.at.file > file.number || mark.at.offset >= file.bytes);
+        let is_last = instance.files.len() == 1;
+        if !(file.is_finished && file.file.is_none() && is_answered && !is_last) {
+            return;
+        }
+        instance.files.pop_front();
+        instance.current = instance.current.saturating_sub(1);
+    }
+}
+
+fn saved_file<F>(instance: &Instance<F>, file: &Tracked<F>, marks: [Mark; 2]) -> Option<SavedFile> {
+    let streams = [StdStream::Stdout, StdStream::Stderr].map(|std_stream| {
+        let mark = marks.get(std_stream.index()).copied().unwrap_or_default();
+        let offset = match mark.at.file.cmp(&file.number) {
+            std::cmp::Ordering::Greater => file.bytes,
+            std::cmp::Ordering::Equal => mark.at.offset,
+            std::cmp::Ordering::Less => 0,
+        };
+        SavedStream { offset, position: mark.stream_position, last_time_ns: mark.last_time_ns }
+    });
+    let is_finished = file.is_finished && streams.iter().all(|stream| stream.offset >= file.bytes);
+    Some(SavedFile {
+        id: file.id?,
+        folder: instance.folder.clone(),
+        restart: instance.restart,
+        bytes: file.bytes,
+        is_finished,
+        streams,
+    })
+}

@@ -1,0 +1,218 @@
+//! The folders: log directory → pod → container. Each is watched before it is listed, so nothing falls between.
+//!
+//! In: a folder that may have changed. Out: instances with their files (by `adopt`), and events. Only folders of
+//! containers that are wanted are entered.
+
+use super::adopt::Candidate;
+use super::disk::Disk;
+use super::names::{self, PodFolder};
+use super::{ContainerDir, Event, FileSource, InstanceKey, PodDir, Target, Wanted};
+use crate::types::time::Now;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+impl<D: Disk> FileSource<D> {
+    pub(super) fn scan_root(&mut self, now: Now, wanted: Wanted<'_>) {
+        if !self.targets.values().any(|target| matches!(target, Target::Root)) {
+            let log_dir = self.log_dir.clone();
+            self.watch_folder(&log_dir, Target::Root);
+        }
+        let names = match self.disk.list(&self.log_dir) {
+            Ok(names) => names,
+            Err(error) => {
+                let why = format!("cannot be listed ({error}); check log_dir and the agent's rights");
+                self.events.push(Event::Refused { path: self.log_dir.clone(), why });
+                return;
+            }
+        };
+        let is_there = |name: &str| names.iter().any(|entry| entry.is_dir && entry.name == name);
+        let vanished: Vec<String> = self.pods.keys().filter(|name| !is_there(name)).cloned().collect();
+        for pod in vanished {
+            self.pod_vanished(&pod);
+        }
+        for entry in names {
+            if entry.is_dir && names::pod_folder(&entry.name).is_some() && !self.pods.contains_key(&entry.name) {
+                self.pods.insert(entry.name.clone(), PodDir::default());
+                self.scan_pod(&entry.name, now, wanted);
+            }
+        }
+    }
+
+    /// Asks again who is wanted. Call when that has changed.
+    pub fn reconsider(&mut self, now: Now, wanted: Wanted<'_>) {
+        let pods: Vec<String> = self.pods.keys().cloned().collect();
+        for pod in pods {
+            self.scan_pod(&pod, now, wanted);
+        }
+        // What was scanned is told with the next tick.
+    }
+
+    pub(super) fn scan_pod(&mut self, pod: &str, now: Now, wanted: Wanted<'_>) {
+        let Some(folder) = names::pod_folder(pod) else { return };
+        let path = self.log_dir.join(pod);
+        let Some(known) = self.pods.get(pod) else { return };
+        if known.watch.is_none() {
+            let watch = self.watch_folder(&path, Target::Pod(pod.to_owned()));
+            if let Some(known) = self.pods.get_mut(pod) {
+                known.watch = watch;
+            }
+        }
+        let Ok(entries) = self.disk.list(&path) else { return };
+        let here: Vec<String> = entries.into_iter().filter(|entry| entry.is_dir).map(|entry| entry.name).collect();
+        self.drop_containers(pod, &folder, &here, wanted);
+        for container in here {
+            if !wanted(&folder, &container) {
+                continue;
+            }
+            let Some(known) = self.pods.get_mut(pod) else { return };
+            if !known.containers.contains_key(&container) {
+                known.containers.insert(container.clone(), ContainerDir::default());
+                let target = Target::Container(pod.to_owned(), container.clone());
+                let watch = self.watch_folder(&path.join(&container), target);
+                if let (Some(watch), Some(known)) = (watch, self.container(pod, &container)) {
+                    known.watches.push(watch);
+                }
+            }
+            self.scan_container(pod, &container, now);
+        }
+    }
+
+    fn drop_containers(&mut self, pod: &str, folder: &PodFolder<'_>, here: &[String], wanted: Wanted<'_>) {
+        let Some(known) = self.pods.get(pod) else { return };
+        let containers: Vec<String> = known.containers.keys().cloned().collect();
+        for container in containers {
+            if !here.contains(&container) {
+                self.container_vanished(pod, &container);
+            } else if !wanted(folder, &container) {
+                self.container_unwanted(pod, &container);
+            }
+        }
+    }
+
+    fn container_unwanted(&mut self, pod: &str, container: &str) {
+        let Some(dir) = self.pods.get_mut(pod).and_then(|pod| pod.containers.remove(container)) else { return };
+        for watch in dir.watches {
+            self.targets.remove(&watch);
+            self.disk.unwatch(watch);
+        }
+        self.events.extend(dir.instances.into_values().map(Event::Unwanted));
+    }
+
+    fn pod_vanished(&mut self, pod: &str) {
+        let Some(known) = self.pods.get(pod) else { return };
+        let containers: Vec<String> = known.containers.keys().cloned().collect();
+        for container in containers {
+            self.container_vanished(pod, &container);
+        }
+        if let Some(known) = self.pods.remove(pod)
+            && let Some(watch) = known.watch
+        {
+            self.targets.remove(&watch);
+        }
+    }
+
+    fn container_vanished(&mut self, pod: &str, container: &str) {
+        let Some(dir) = self.pods.get_mut(pod).and_then(|pod| pod.containers.remove(container)) else { return };
+        for watch in dir.watches {
+            self.targets.remove(&watch);
+        }
+        for key in dir.instances.into_values() {
+            self.names_vanished(key, &[]);
+        }
+    }
+
+    pub(super) fn container(&mut self, pod: &str, container: &str) -> Option<&mut ContainerDir> {
+        self.pods.get_mut(pod)?.containers.get_mut(container)
+    }
+
+    /// Lists a container's folder and takes in what is new there.
+    pub(super) fn scan_container(&mut self, pod: &str, container: &str, now: Now) {
+        let path = self.log_dir.join(pod).join(container);
+        let Ok(entries) = self.disk.list(&path) else { return };
+        let mut by_restart: BTreeMap<u32, Vec<Candidate>> = BTreeMap::new();
+        for entry in entries {
+            let Some(name) = names::log_file(&entry.name) else { continue };
+            let file = path.join(&entry.name);
+            if entry.is_dir {
+                self.refuse(&file, "is a folder where a log file should be; it is left alone");
+                continue;
+            }
+            let found = by_restart.entry(name.restart).or_default();
+            if name.suffix.is_none()
+                && let Some(target) = self.disk.link_target(&file)
+            {
+                found.extend(self.linked(pod, container, &target));
+            }
+            found.push(Candidate { path: file, name: entry.name, suffix: name.suffix, is_gzip: name.is_gzip });
+        }
+        let newest = by_restart.keys().next_back().copied();
+        self.gone_restarts(pod, container, &by_restart);
+        for (restart, mut candidates) in by_restart {
+            candidates.sort_by(|a, b| names::by_age(a.suffix.as_deref(), b.suffix.as_deref()));
+            self.adopt(pod, container, restart, candidates, now);
+            if newest > Some(restart) {
+                self.supersede(pod, container, restart);
+            }
+        }
+    }
+
+    /// The rotated files beside the one to which docker's link leads.
+    fn linked(&mut self, pod: &str, container: &str, target: &Path) -> Vec<Candidate> {
+        let (Some(folder), Some(base)) = (target.parent(), target.file_name().and_then(|name| name.to_str())) else {
+            return Vec::new();
+        };
+        let is_watched = self.container(pod, container).is_some_and(|dir| dir.link_folders.iter().any(|f| f == folder));
+        if !is_watched {
+            let watch = self.watch_folder(folder, Target::Container(pod.to_owned(), container.to_owned()));
+            if let Some(dir) = self.container(pod, container) {
+                dir.watches.extend(watch);
+                dir.link_folders.push(folder.to_path_buf());
+            }
+        }
+        let siblings = self.disk.list(folder).unwrap_or_default();
+        let rotated = |name: String| {
+            let (suffix, is_gzip) = names::rotated_suffix(name.strip_prefix(base)?)?;
+            Some(Candidate { path: folder.join(&name), suffix: Some(suffix.to_owned()), is_gzip, name })
+        };
+        siblings.into_iter().filter_map(|entry| rotated(entry.name)).collect()
+    }
+
+    fn gone_restarts(&mut self, pod: &str, container: &str, here: &BTreeMap<u32, Vec<Candidate>>) {
+        let Some(dir) = self.container(pod, container) else { return };
+        let gone: Vec<InstanceKey> =
+            dir.instances.iter().filter(|(restart, _)| !here.contains_key(restart)).map(|(_, key)| *key).collect();
+        dir.instances.retain(|restart, _| here.contains_key(restart));
+        for key in gone {
+            self.names_vanished(key, &[]);
+        }
+    }
+
+    fn supersede(&mut self, pod: &str, container: &str, restart: u32) {
+        let key = self.container(pod, container).and_then(|dir| dir.instances.get(&restart).copied());
+        if let Some(key) = key
+            && let Some(instance) = self.instance(key)
+            && !instance.is_superseded
+        {
+            instance.is_superseded = true;
+            self.enqueue(key);
+        }
+    }
+
+    fn watch_folder(&mut self, folder: &Path, target: Target) -> Option<super::WatchId> {
+        let watch = self.disk.watch_folder(folder);
+        match watch {
+            Some(watch) => {
+                self.targets.insert(watch, target);
+            }
+            None => self.events.push(Event::WatchRefused),
+        }
+        watch
+    }
+
+    /// Tells of a file that is left alone, once until the next rescan.
+    pub(super) fn refuse(&mut self, path: &PathBuf, why: impl ToString) {
+        if self.refused.insert(path.clone()) {
+            self.events.push(Event::Refused { path: path.clone(), why: why.to_string() });
+        }
+    }
+}

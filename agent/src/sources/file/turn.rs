@@ -1,0 +1,224 @@
+//! Whose turn it is, and what a look at that instance's current file gives. One block a turn, then the next.
+
+use super::disk::{Disk, LogFile};
+use super::identity::identify;
+use super::instance::{AtEnd, Pace};
+use super::{Event, FileSource, InstanceKey, Read, Target};
+use crate::limits::{FILE_QUIET, LOOK_AGAIN};
+use crate::metrics::label::DropReason;
+use crate::types::position::FilePosition;
+use crate::types::time::Now;
+use std::cmp::Reverse;
+use std::io;
+use std::time::Duration;
+
+/// A file that cannot be read, or whose growth cannot be watched, is looked at again after this time.
+const LOOK_SLOWLY: Duration = Duration::from_secs(1);
+
+/// What one look at a file's next bytes gave.
+enum Look {
+    Found(Read),
+    /// The state has changed; look once more.
+    Again,
+    Nothing,
+}
+
+impl<D: Disk> FileSource<D> {
+    /// The next bytes of the next instance that has any and for which `is_open` says yes; the others are asked
+    /// again after the next [`FileSource::tick`]. Fills `buffer` as far as there is something.
+    pub fn next(&mut self, now: Now, buffer: &mut [u8], is_open: &mut dyn FnMut(InstanceKey) -> bool) -> Option<Read> {
+        while let Some(key) = self.queue.pop_front() {
+            if !is_open(key) {
+                self.held.push(key);
+                continue;
+            }
+            loop {
+                match self.look(key, now, buffer) {
+                    Look::Found(read) => return Some(read),
+                    Look::Again => {}
+                    Look::Nothing => break,
+                }
+            }
+        }
+        None
+    }
+
+    /// The first `bytes` of the last block are dealt with. `is_mid_line`: the last of them is within a line that
+    /// is longer than a block.
+    pub fn consumed(&mut self, key: InstanceKey, bytes: usize, is_mid_line: bool) {
+        if let Some(instance) = self.instance(key) {
+            instance.offset += bytes as u64;
+            instance.is_mid_line = is_mid_line;
+        }
+    }
+
+    /// Goes back to `position`. False where that file is not held any more.
+    pub fn rewind(&mut self, key: InstanceKey, position: FilePosition) -> bool {
+        let is_held = self.instance(key).is_some_and(|instance| instance.rewind(position));
+        self.enqueue(key);
+        is_held
+    }
+
+    fn look(&mut self, key: InstanceKey, now: Now, buffer: &mut [u8]) -> Look {
+        let Some(instance) = self.instance(key) else { return Look::Nothing };
+        let at = instance.position();
+        let is_mid_line = instance.is_mid_line;
+        let Some(file) = instance.files.get_mut(instance.current) else {
+            instance.pace = Pace::Asleep;
+            return Look::Nothing;
+        };
+        let was_closed = file.closed_at.is_some() || now.mono >= file.quiet_at;
+        let Some(open) = &mut file.file else {
+            instance.finish_current();
+            return Look::Found(self.back_in_queue(key, Read::FileEnd { key }));
+        };
+        let length = match open.read_at(buffer, at.offset) {
+            Ok(length) => length,
+            Err(error) => return self.unreadable(key, now, &error),
+        };
+        let bytes = buffer.get(..length).unwrap_or_default();
+        let is_full = length == buffer.len();
+        if length == 0 || !(is_mid_line || is_full || memchr::memrchr(b'\n', bytes).is_some()) {
+            return self.look_at_end(key, at, length, was_closed, now);
+        }
+        if file.id.is_none() {
+            file.id = identify(&instance.folder, open);
+        }
+        let end = at.offset + length as u64;
+        if end > file.bytes {
+            file.bytes = end;
+            file.quiet_at = now.mono + FILE_QUIET;
+            if !file.is_gzip {
+                // Grown since it was closed: a restarted runtime has opened it again.
+                file.closed_at = None;
+            }
+        }
+        instance.has_ended = false;
+        let read = Read::Block { key, at, length, is_last: false };
+        if is_full {
+            return Look::Found(self.back_in_queue(key, read));
+        }
+        self.look_again(key, now.mono + LOOK_AGAIN);
+        Look::Found(read)
+    }
+
+    fn look_at_end(&mut self, key: InstanceKey, at: FilePosition, length: usize, was_closed: bool, now: Now) -> Look {
+        let Some(instance) = self.instance(key) else { return Look::Nothing };
+        let end = instance.at_end(was_closed, now);
+        match end {
+            AtEnd::Wait => {
+                self.rest(key, at.offset + length as u64, now);
+                Look::Nothing
+            }
+            AtEnd::NextFile | AtEnd::Ended if length > 0 => {
+                Look::Found(self.back_in_queue(key, Read::Block { key, at, length, is_last: true }))
+            }
+            AtEnd::NextFile => {
+                instance.finish_current();
+                Look::Found(self.back_in_queue(key, Read::FileEnd { key }))
+            }
+            AtEnd::Ended => {
+                instance.has_ended = true;
+                if instance.current().is_some_and(|file| file.name.is_none()) {
+                    instance.finish_current();
+                    if instance.is_gone() {
+                        self.events.push(Event::Gone(key));
+                    }
+                }
+                Look::Found(self.back_in_queue(key, Read::Ended { key }))
+            }
+            AtEnd::Truncated => {
+                self.truncated(key, now);
+                Look::Again
+            }
+        }
+    }
+
+    /// Nothing new: a last look soon, then word of growth is asked for.
+    fn rest(&mut self, key: InstanceKey, seen: u64, now: Now) {
+        let Some(instance) = self.instance(key) else { return };
+        if let Pace::Queued = instance.pace
+            && instance.growth_watch.is_none()
+            && instance.vain_looks < crate::limits::LOOKS_IN_VAIN_MAX
+        {
+            instance.vain_looks += 1;
+            let at = now.mono + LOOK_AGAIN;
+            instance.pace = Pace::Hot(at);
+            self.timers.push(Reverse((at, key)));
+            return;
+        }
+        let next_look = instance.next_look();
+        self.sleep_until_growth(key, seen, now);
+        if let Some(at) = next_look.filter(|at| *at > now.mono) {
+            self.timers.push(Reverse((at, key)));
+        }
+    }
+
+    fn sleep_until_growth(&mut self, key: InstanceKey, seen: u64, now: Now) {
+        let Self { disk, instances, targets, events, timers, queue, .. } = self;
+        let Some(instance) = instances.get_mut(key.0 as usize).and_then(Option::as_mut) else { return };
+        instance.pace = Pace::Asleep;
+        if instance.growth_watch.is_some() {
+            return;
+        }
+        let Some(file) = instance.current() else { return };
+        let Some(open) = file.file.as_ref().filter(|_| !file.is_gzip) else { return };
+        if let Some(watch) = disk.watch_growth(open) {
+            targets.insert(watch, Target::Growth(key));
+            if open.stat().is_ok_and(|stat| stat.bytes > seen) {
+                instance.pace = Pace::Queued;
+                queue.push_back(key);
+            }
+            instance.growth_watch = Some(watch);
+        } else {
+            events.push(Event::WatchRefused);
+            timers.push(Reverse((now.mono + LOOK_SLOWLY, key)));
+        }
+    }
+
+    fn unreadable(&mut self, key: InstanceKey, now: Now, error: &io::Error) -> Look {
+        let log_dir = self.log_dir.clone();
+        let Some(instance) = self.instance(key) else { return Look::Nothing };
+        let path = log_dir.join(&instance.folder);
+        let Some(file) = instance.current() else { return Look::Nothing };
+        let path = path.join(file.name.as_deref().unwrap_or("(deleted)"));
+        if file.is_gzip {
+            file.file = None;
+            let bytes = 0;
+            self.events.push(Event::Dropped { key: Some(key), reason: DropReason::Unreadable, bytes, files: 1 });
+            self.events.push(Event::Refused { path, why: format!("is damaged ({error}); its rest is not shipped") });
+            return Look::Again;
+        }
+        self.events.push(Event::Refused { path, why: format!("cannot be read now ({error}); it is tried again") });
+        self.look_again(key, now.mono + LOOK_SLOWLY);
+        Look::Nothing
+    }
+
+    fn look_again(&mut self, key: InstanceKey, at: Duration) {
+        if let Some(instance) = self.instance(key) {
+            instance.pace = Pace::Hot(at);
+            instance.vain_looks = 0;
+            self.timers.push(Reverse((at, key)));
+        }
+    }
+
+    fn back_in_queue(&mut self, key: InstanceKey, read: Read) -> Read {
+        if let Some(instance) = self.instance(key) {
+            instance.pace = Pace::Queued;
+            self.queue.push_back(key);
+        }
+        read
+    }
+
+    pub(super) fn closed(&mut self, key: InstanceKey, number: u32, now: Now) {
+        if let Some(instance) = self.instance(key)
+            && let Some(file) = instance.files.iter_mut().find(|file| file.number == number)
+        {
+            file.closed_at = Some(now.mono);
+            if let Some(Ok(stat)) = file.file.as_ref().map(LogFile::stat) {
+                file.bytes = file.bytes.max(stat.bytes);
+            }
+            self.enqueue(key);
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! checkpoint ↔ sources, pipeline: what is kept over a restart.
+
+use super::position::{FileId, StdStream};
+use std::collections::HashMap;
+
+/// How far one std stream of one file is answered for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct SavedStream {
+    /// Offset of the first record not answered for.
+    pub offset: u64,
+    /// Stream position there.
+    pub position: u64,
+    /// The last time given before it, nanoseconds since the Unix epoch.
+    pub last_time_ns: i64,
+}
+
+/// How far one file is answered for.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct SavedFile {
+    /// Which file.
+    pub id: FileId,
+    /// Folder relative to the log directory: `NAMESPACE_POD_UID/CONTAINER`. For messages and for counting.
+    pub folder: String,
+    /// Restart counter of the container instance.
+    pub restart: u32,
+    /// Bytes that were seen in it.
+    pub bytes: u64,
+    /// Nothing more will come from it, and all of it is answered for.
+    pub is_finished: bool,
+    /// Stdout, then stderr.
+    pub streams: [SavedStream; 2],
+}
+
+/// The saved positions.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Positions {
+    /// In the order in which they were written, per container.
+    pub files: Vec<SavedFile>,
+}
+
+/// What the journal tells of the time between the last saved positions and the end of the last run.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Recovered {
+    /// Offset of the last record that was handed to the sender, per file and std stream.
+    pub sent: HashMap<(FileId, StdStream), u64>,
+    /// Records whose time was moved to a free nanosecond: file, std stream and offset → time.
+    pub moved: HashMap<(FileId, StdStream, u64), i64>,
+    /// Fingerprints of the newest entries, per hash of the label set, oldest first.
+    pub fingerprints: HashMap<u64, Vec<u64>>,
+}

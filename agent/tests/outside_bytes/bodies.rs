@@ -1,0 +1,143 @@
+//! What must hold for any bytes from outside. The fuzz targets (`agent/fuzz`) and `outside_bytes` run the same.
+
+use penstock::config::LineForm;
+use penstock::framing::{cri, docker};
+use penstock::limits::LINE_BYTES_MAX;
+use penstock::parse::{ShapeContext, Shaper};
+use penstock::types::entry::{EnvelopeMember, Record};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// The prefix of a CRI line is found without its content, and stands in the line.
+pub(crate) fn cri_prefix(bytes: &[u8]) {
+    if let Some(prefix) = cri::parse_prefix(bytes) {
+        assert_eq!(cri::parse_prefix(&bytes[..prefix.content_start]), Some(prefix));
+        let before = &bytes[..prefix.content_start];
+        let tag = if prefix.is_partial { 'P' } else { 'F' };
+        let start = format!(" {} {tag}", prefix.std_stream.as_str());
+        assert!(before.ends_with(b" ") && before.windows(start.len()).any(|part| part == start.as_bytes()));
+    }
+}
+
+/// A docker line has the content that an independent reader finds.
+pub(crate) fn docker_line(bytes: &[u8]) {
+    let mut content = String::from("left over");
+    if let Some(line) = docker::parse_line(bytes, &mut content) {
+        let value: serde_json::Value = match serde_json::from_slice(bytes) {
+            Ok(value) => value,
+            // A lone surrogate, or a number beyond f64 in a member that is passed over.
+            Err(_) => return,
+        };
+        let log = value["log"].as_str().unwrap();
+        assert_eq!(log.strip_suffix('\n').unwrap_or(log), content);
+        assert_eq!(line.is_partial, !log.ends_with('\n'));
+        assert_eq!(value["stream"], line.std_stream.as_str());
+    }
+}
+
+/// The members of a JSON object in their order, values as they stand.
+struct Object(Vec<(String, Box<RawValue>)>);
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+        impl<'de> Visitor<'de> for Members {
+            type Value = Object;
+            fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Object(members))
+            }
+        }
+        deserializer.deserialize_map(Members)
+    }
+}
+
+impl Object {
+    fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(key, _)| key == name)
+    }
+
+    fn last(&self, name: &str) -> Option<&str> {
+        self.0.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.get())
+    }
+
+    /// The members as they should be sent.
+    fn renamed(&self) -> Vec<(String, String)> {
+        let rename = |key: &str| match key {
+            "msg" if !self.has("message") => "message".to_owned(),
+            "time" if !self.has("timestamp") => "timestamp".to_owned(),
+            _ => key.to_owned(),
+        };
+        self.0.iter().map(|(key, value)| (rename(key), value.get().to_owned())).collect()
+    }
+
+    fn level(&self) -> Option<String> {
+        let value = self.last("level")?;
+        let level = match value.as_bytes()[0] {
+            b'"' => serde_json::from_str(value).ok()?,
+            b'-' | b'0'..=b'9' => value.to_owned(),
+            _ => return None,
+        };
+        let is_level = level.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
+        (is_level && (1..=16).contains(&level.len())).then_some(level)
+    }
+}
+
+/// A line is shaped as the rules say, judged by another reader of JSON; what is sent is UTF-8, within the limit,
+/// and valid JSON whenever the line was (or the form makes it so).
+pub(crate) fn json_shape(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let is_object = text.trim_start_matches([' ', '\t', '\n', '\r']).starts_with('{')
+        && serde_json::from_str::<&RawValue>(&text).is_ok();
+    let envelope = [("role", "r"), ("app", "a")]
+        .map(|(name, value)| EnvelopeMember { name: name.into(), json: format!("\"{name}\":\"{value}\"") });
+    for form in [LineForm::Compact, LineForm::Envelope] {
+        let mut shaper = Shaper::new(form);
+        // Twice with the same buffers, which are dirty the second time.
+        for is_json in [true, false, true] {
+            let record = Record { content: bytes, full_bytes: bytes.len() as u64, time_ns: 0 };
+            let shaped = shaper.shape(record, &ShapeContext { is_json, envelope: &envelope });
+            let line = std::str::from_utf8(shaped.line).expect("UTF-8");
+            assert!(line.len() <= LINE_BYTES_MAX);
+            if shaped.cut_bytes > 0 {
+                continue;
+            }
+            if is_json && is_object {
+                check_object(&text, line, shaped.level, form);
+                continue;
+            }
+            assert_eq!((shaped.level, shaped.trace_id, shaped.is_time_refused), (None, None, false));
+            match form {
+                LineForm::Compact => assert_eq!(line, text),
+                LineForm::Envelope => {
+                    let value: serde_json::Value = serde_json::from_str(line).expect("JSON");
+                    assert_eq!(value["message"], *text);
+                }
+            }
+        }
+    }
+}
+
+fn check_object(text: &str, line: &str, level: Option<&str>, form: LineForm) {
+    assert!(serde_json::from_str::<&RawValue>(line).is_ok(), "valid JSON was made invalid");
+    // A key with a lone surrogate has no string in Rust: then only validity is compared.
+    let Ok(before) = serde_json::from_str::<Object>(text) else { return };
+    let after = serde_json::from_str::<Object>(line).expect("an object");
+    let mut expected = before.renamed();
+    if form == LineForm::Envelope {
+        for (name, value) in [("app", "\"a\""), ("role", "\"r\"")] {
+            if !before.has(name) {
+                expected.insert(0, (name.to_owned(), value.to_owned()));
+            }
+        }
+    }
+    let after: Vec<_> = after.0.iter().map(|(key, value)| (key.clone(), value.get().to_owned())).collect();
+    assert_eq!(after, expected);
+    assert_eq!(level.map(str::to_owned), before.level());
+}
