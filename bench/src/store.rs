@@ -44,7 +44,9 @@ impl Store for Receiver {
             };
             let source = format!("{}/{}", metadata("pod"), metadata("container"));
             let mut labels = DefaultHasher::new();
-            entry.labels.iter().filter(|(name, _)| *name != "__stream_shard__").for_each(|pair| pair.hash(&mut labels));
+            // With `__stream_shard__`: Loki deals the entries of one push out to shards, whose order is not that of the
+            // push. Order across them is a matter of time.
+            entry.labels.hash(&mut labels);
             let label_set = labels.finish();
             take(&Stored { source: &source, label_set, time_ns: entry.time_ns, line: &entry.line });
         }
