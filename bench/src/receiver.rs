@@ -27,6 +27,7 @@ mod message_size;
 mod metadata;
 mod read;
 mod refusal;
+mod repeat;
 mod seen;
 mod selector;
 mod shards;
@@ -48,6 +49,7 @@ pub use clock::Clock;
 pub use fault::{Fault, Times};
 pub use limits::Limits;
 pub use refusal::Reason;
+pub use repeat::Repeat;
 pub use stats::Stats;
 
 use selector::Selector;
@@ -158,6 +160,12 @@ impl Receiver {
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.shared.stats()
+    }
+
+    /// When the entries that came twice came, a row per pair of requests, by first arrival.
+    #[must_use]
+    pub fn repeats(&self) -> Vec<Repeat> {
+        self.shared.read(|store| store.repeats.rows())
     }
 
     /// Stored entries in order of arrival that a query selects: `{}` is all, `{a="b",c=~"d.*"} |= "text"` some. What

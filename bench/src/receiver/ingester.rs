@@ -13,6 +13,7 @@ use bytes::Bytes;
 use super::labels::Labels;
 use super::limits::Limits;
 use super::refusal::{Answer, Reason, failed_entries};
+use super::repeat::Repeats;
 use super::seen::Seen;
 use super::shards::Shards;
 use super::stats::Stats;
@@ -89,6 +90,7 @@ pub(crate) struct Ingester {
     streams: Vec<Stream>,
     by_text: HashMap<String, usize>,
     seen: Seen,
+    pub(crate) repeats: Repeats,
     keep_entries: bool,
 }
 
@@ -101,6 +103,7 @@ impl Ingester {
             streams: Vec::new(),
             by_text: HashMap::new(),
             seen: Seen::new(if keep_entries { usize::MAX } else { seen_entries }),
+            repeats: Repeats::default(),
             keep_entries,
         }
     }
@@ -180,7 +183,10 @@ impl Ingester {
             }
             // An odd factor spreads the label sets over the hashes; a plain xor would cancel itself out.
             let hash = entry.hash().wrapping_add(labels.hash_no_shard.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-            stats.entries_received_twice += u64::from(self.seen.note(hash));
+            if let Some(first_ns) = self.seen.note(hash, context.now_ns) {
+                stats.entries_received_twice += 1;
+                self.repeats.note(first_ns, context.now_ns);
+            }
             if fate == Fate::Duplicate {
                 stats.entries_deduplicated += 1;
                 continue;
