@@ -102,7 +102,9 @@ fn forget_answered<F>(instance: &mut Instance<F>, marks: [Mark; 2]) {
     while let Some(file) = instance.files.front() {
         let is_answered = marks.iter().all(|mark| mark.at.file > file.number || mark.at.offset >= file.bytes);
         let is_last = instance.files.len() == 1;
-        if !(file.is_finished && file.file.is_none() && is_answered && !is_last) {
+        // Its gzipped form would be taken for a new file after a restart.
+        let has_alias = instance.aliases.iter().any(|(.., id)| Some(*id) == file.id);
+        if !(file.is_finished && file.file.is_none() && is_answered && !is_last && !has_alias) {
             return;
         }
         instance.files.pop_front();

@@ -68,7 +68,7 @@ impl<D: Disk> FileSource<D> {
             return Look::Nothing;
         };
         let was_closed = file.closed_at.is_some() || now.mono >= file.quiet_at;
-        let Some(open) = &mut file.file else {
+        let Some(open) = file.file.as_mut().filter(|_| !file.is_finished) else {
             let is_cut = file.is_cut;
             instance.finish_current();
             return Look::Found(self.back_in_queue(key, Read::FileEnd { key, is_cut }));
