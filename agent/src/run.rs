@@ -45,6 +45,8 @@ pub fn run(config: &Config, grace: Duration) -> anyhow::Result<()> {
     let lock = Lock::take(&config.data_dir)?;
     check_capture(config.capture)?;
     raise_file_limit();
+    // A lease that a writer breaks is told by this signal, which ends a process that has no handler.
+    signal_hook::flag::register(signal_hook::consts::SIGIO, Arc::default())?;
     let metrics = Arc::new(Metrics::default());
     metrics.hook.set(Hook::None, 1);
     let health = Arc::new(Health::default());

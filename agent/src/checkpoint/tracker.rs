@@ -32,10 +32,12 @@ impl Tracker {
         StreamKey(u32::try_from(self.streams.len() - 1).unwrap_or(u32::MAX))
     }
 
-    /// Everything before `mark` was handed out or needs no answer.
+    /// Everything before `mark` was handed out or needs no answer. Going back, as for a finished file that has grown
+    /// after all, changes nothing.
     pub fn read_to(&mut self, key: StreamKey, mark: Mark) {
-        if let Some(tracked) = self.get(key) {
-            debug_assert!(mark.at >= tracked.read_to.at, "a std stream is read forwards");
+        if let Some(tracked) = self.get(key)
+            && mark.at >= tracked.read_to.at
+        {
             tracked.read_to = mark;
         }
     }

@@ -120,6 +120,7 @@ impl<D: Disk> Pipeline<D> {
         for (labels, fingerprints) in self.batch.fingerprints() {
             record.fingerprints(labels, &fingerprints);
         }
+        self.journal_recovered(&mut record);
         for (key, container) in &self.containers {
             let Some(ready) = &container.ready else { continue };
             for std_stream in [StdStream::Stdout, StdStream::Stderr] {
@@ -128,6 +129,23 @@ impl<D: Disk> Pipeline<D> {
             }
         }
         record.finish()
+    }
+
+    /// What the last run left and this one has not come to yet: it may be killed before.
+    fn journal_recovered(&self, record: &mut Record) {
+        for (labels, fingerprints) in &self.recovered.fingerprints {
+            record.fingerprints_of(*labels, fingerprints);
+        }
+        for ((file, std_stream), offset) in &self.recovered.sent {
+            if self.source.saved(*file).is_some() {
+                record.sent(*file, *std_stream, *offset);
+            }
+        }
+        for ((file, std_stream, offset), time_ns) in &self.recovered.moved {
+            if self.source.saved(*file).is_some() {
+                record.moved(*file, *std_stream, *offset, *time_ns);
+            }
+        }
     }
 
     fn journal_stream(

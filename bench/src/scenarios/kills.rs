@@ -49,10 +49,10 @@ pub fn play(stage: &mut Stage, size: Size) -> Result<bool> {
     Ok(tally.is_whole() && tally.doubled == tally.doubled_same_time && oldest <= REPEATED_MAX)
 }
 
-/// How long before the kill after which it came again an entry had first arrived, at the most.
+/// How long before the kill an entry that came again had first arrived, at the most.
 fn oldest_repeat(repeats: &[Repeat], killed_ns: &[i64]) -> Duration {
     let age = |repeat: &Repeat| {
-        let killed = killed_ns.iter().rev().find(|killed| **killed < repeat.again_ns)?;
+        let killed = killed_ns.iter().find(|killed| **killed > repeat.first_ns)?;
         u64::try_from(killed - repeat.first_ns).ok()
     };
     Duration::from_nanos(repeats.iter().filter_map(age).max().unwrap_or(0))
@@ -63,9 +63,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_age_counts_back_from_the_kill_between_the_two_arrivals() {
+    fn an_age_counts_back_from_the_first_kill_after_the_first_arrival() {
         let repeat = |first_ns, again_ns| Repeat { first_ns, again_ns, entries: 1 };
-        let repeats = [repeat(90, 130), repeat(195, 220), repeat(199, 230)];
+        let repeats = [repeat(90, 130), repeat(195, 320), repeat(199, 230)];
         assert_eq!(oldest_repeat(&repeats, &[100, 200, 300]), Duration::from_nanos(10));
         assert_eq!(oldest_repeat(&[], &[100]), Duration::ZERO);
     }

@@ -113,8 +113,13 @@ impl<D: Disk> FileSource<D> {
             instance.aliases.push((candidate.name, stat.inode, id));
             return;
         }
+        let has_writer = if candidate.is_gzip { Some(false) } else { self.disk.has_writer(&open) };
         let mut file = Tracked::new(0, open, stat, candidate.name, candidate.is_gzip, now);
         file.id = id;
+        if has_writer == Some(false) {
+            // Closed before we came: nobody will tell.
+            file.closed_at = Some(now.mono);
+        }
         self.set_start(&mut file);
         if let Some(place) = twin {
             // The live file was replaced by a copy of itself: what was read of it is read.

@@ -115,6 +115,9 @@ pub trait Disk {
     /// Asks for word, once, when this file grows.
     fn watch_growth(&mut self, file: &Self::File) -> Option<WatchId>;
 
+    /// Whether anybody has this file open for writing; `None` where the system does not tell.
+    fn has_writer(&mut self, file: &Self::File) -> Option<bool>;
+
     /// Takes back a watch.
     fn unwatch(&mut self, watch: WatchId);
 

@@ -224,6 +224,19 @@ impl<F: LogFile> Instance<F> {
         self.is_mid_line = false;
     }
 
+    /// A finished file has grown after all: reads that first, from `offset` on.
+    pub(super) fn reopen(&mut self, number: u32, offset: u64) {
+        let Some(place) = self.files.iter().position(|file| file.number == number) else { return };
+        let read_to = self.offset;
+        if let Some(current) = self.current() {
+            current.start = read_to;
+        }
+        if let Some(late) = self.files.get_mut(place) {
+            late.is_finished = false;
+        }
+        (self.current, self.offset) = (place, offset);
+    }
+
     /// Whether nothing can come any more: every file is read to its end and deleted.
     pub(super) fn is_gone(&self) -> bool {
         self.files.iter().all(|file| file.name.is_none() && file.file.is_none())

@@ -196,6 +196,21 @@ impl Disk for OsDisk {
         self.watch(true, &by_descriptor(file), WatchFlags::MODIFY | WatchFlags::ONESHOT)
     }
 
+    /// A read lease is refused while a writer is there (`fcntl(2)`). It is given back at once; who opens the file for
+    /// writing in between waits for that moment, and the agent gets a SIGIO, which `run` does not die of.
+    fn has_writer(&mut self, file: &OsFile) -> Option<bool> {
+        let fd = file.file().as_raw_fd();
+        // SAFETY: this operation takes an integer and touches no memory of ours; the descriptor is open.
+        let taken = unsafe { libc::fcntl(fd, libc::F_SETLEASE, libc::F_RDLCK) };
+        if taken != 0 {
+            let is_refused = io::Error::last_os_error().kind() == io::ErrorKind::WouldBlock;
+            return is_refused.then_some(true);
+        }
+        // SAFETY: as above.
+        unsafe { libc::fcntl(fd, libc::F_SETLEASE, libc::F_UNLCK) };
+        Some(false)
+    }
+
     fn unwatch(&mut self, watch: WatchId) {
         let instance = if watch.0 & GROWTH == 0 { &self.folders } else { &self.growth };
         if let Ok(number) = i32::try_from(watch.0 & !GROWTH) {
@@ -223,5 +238,23 @@ impl Disk for OsDisk {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_writer_is_seen_while_it_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("0.log");
+        let writer = File::create(&path).unwrap();
+        let mut disk = OsDisk::new(folder.path(), &[]).unwrap();
+        let file = disk.open(&path.canonicalize().unwrap(), false).unwrap();
+        assert_eq!(disk.has_writer(&file), Some(true));
+        drop(writer);
+        assert_eq!(disk.has_writer(&file), Some(false));
+        File::options().append(true).open(&path).unwrap();
     }
 }

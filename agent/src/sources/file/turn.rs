@@ -216,8 +216,12 @@ impl<D: Disk> FileSource<D> {
             && let Some(file) = instance.files.iter_mut().find(|file| file.number == number)
         {
             file.closed_at = Some(now.mono);
+            let read_to = file.bytes;
             if let Some(Ok(stat)) = file.file.as_ref().map(LogFile::stat) {
                 file.bytes = file.bytes.max(stat.bytes);
+            }
+            if file.is_finished && file.bytes > read_to {
+                instance.reopen(number, read_to);
             }
             self.enqueue(key);
         }
