@@ -24,7 +24,7 @@ pub fn test() -> Result<()> {
 pub fn run() -> Result<()> {
     step("cargo", &["fmt", "--all", "--check"])?;
     step("cargo", &["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"])?;
-    test()?;
+    step("cargo", &["xtask", "test"])?;
     step("cargo", &["xtask", "demo", "--seconds", "5", "--no-containerd"])?;
     step("cargo", &["xtask", "soak", "--small", "--debug"])?;
     match cri::missing() {
