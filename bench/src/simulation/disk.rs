@@ -160,6 +160,20 @@ impl Fs {
         self.free_if_unused(number);
     }
 
+    /// Prints the files as they are.
+    pub(super) fn print(&self) {
+        for (path, entry) in &self.names {
+            let Entry::File(number) = entry else { continue };
+            let Some(node) = self.nodes.get(number) else { continue };
+            println!("{}: inode {number}, file {}, {} bytes", path.display(), node.tag, node.bytes.len());
+            let mut offset = 0;
+            for line in node.bytes.split_inclusive(|byte| *byte == b'\n') {
+                println!("  {offset}: {:.100}", String::from_utf8_lossy(line).trim_end());
+                offset += line.len();
+            }
+        }
+    }
+
     /// A file by its number.
     pub(super) fn node(&self, number: u64) -> Option<&Node> {
         self.nodes.get(&number)

@@ -105,6 +105,7 @@ impl Outside for Way {
 
     fn save(&mut self, encoded: Vec<u8>, _: bool) {
         if self.lives() {
+            if std::env::var_os("SIMDBG").is_some() { println!("save {:?}", store::decode(&encoded).map(|p| p.files.iter().map(|f| format!("{} {} {} fin {} {:?}/{:?}", f.folder, f.restart, f.bytes, f.is_finished, f.streams[0].offset, f.streams[1].offset)).collect::<Vec<_>>())); }
             self.saves.extend(store::decode(&encoded));
             self.data.former = self.data.positions.replace(encoded);
         }
@@ -123,6 +124,8 @@ pub(super) struct Life {
     pub(super) started: std::time::Duration,
     /// Pods that it was told of.
     pub(super) pods_told: usize,
+    /// Which.
+    pub(super) told: Vec<usize>,
 }
 
 /// How every life of a seed is set up.
@@ -155,16 +158,18 @@ impl Life {
             journal_bytes_max: setup.journal_bytes_max,
             random: fastrand::Rng::with_seed(seed),
         };
-        Self { pipeline, way, metrics, started, pods_told: 0 }
+        Self { pipeline, way, metrics, started, pods_told: 0, told: Vec::new() }
     }
 
     /// One step: answers in, requests out.
     pub(super) fn step(&mut self, now: Now, loki: &mut Loki, node: &mut Node, at: std::time::Duration) {
         for answer in loki.answers(at, &mut node.book) {
+            node.book.tell(|| format!("{at:?} answer {} to {:?}: {:.150}", answer.status, answer.id, answer.body));
             self.pipeline.answered(&answer, now);
         }
         self.pipeline.step(now, &mut self.way);
         for request in self.way.sent.drain(..) {
+            node.book.tell(|| format!("{at:?} request {:?}", request.id));
             loki.push(&request, at, &mut node.book);
         }
     }

@@ -98,6 +98,8 @@ pub(super) struct Book {
     pub(super) files: Vec<File>,
     /// Equal lines: text → lines written.
     pub(super) ticks: HashMap<Vec<u8>, Vec<usize>>,
+    /// What happened, in words; only where one seed is played again.
+    pub(super) story: Option<Vec<String>>,
 }
 
 struct Head<'a>(&'a [u8]);
@@ -113,6 +115,27 @@ impl LogFile for Head<'_> {
 }
 
 impl Book {
+    /// Notes what happened.
+    pub(super) fn tell(&mut self, words: impl FnOnce() -> String) {
+        if let Some(story) = &mut self.story {
+            story.push(words());
+        }
+    }
+
+    /// Prints the story and the lines.
+    pub(super) fn print(&self) {
+        for words in self.story.iter().flatten() {
+            println!("{words}");
+        }
+        for (number, file) in self.files.iter().enumerate() {
+            println!("file {number}: {} restart {} place {:?} names {}", file.folder, file.restart, file.place, file.names);
+        }
+        for (number, line) in self.lines.iter().enumerate() {
+            let state = (line.stored.is_some(), line.excuse, line.is_complete, line.is_tick);
+            println!("line {number}: std stream {} from {:?} to {:?}, stored, excuse, complete, equal: {state:?}", line.stream, line.start, line.last_file);
+        }
+    }
+
     /// Begins a line; `text` is completed later.
     pub(super) fn begin(&mut self, stream: usize, text: Vec<u8>, is_tick: bool) -> usize {
         let number = self.lines.len();
@@ -165,6 +188,15 @@ impl Book {
             let touches = line.last_file == Some(file) || line.start.is_some_and(|(start, _)| start == file);
             if touches && line.stored.is_none() && line.excuse.is_none() {
                 line.excuse = Some(excuse);
+            }
+        }
+    }
+
+    /// Excuses what a pod wrote and was not stored: nobody learned of the pod while it was there.
+    pub(super) fn excuse_pod(&mut self, pod: usize) {
+        for line in &mut self.lines {
+            if self.streams[line.stream].pod == pod && line.stored.is_none() && line.excuse.is_none() {
+                line.excuse = Some(Excuse::NotSelected);
             }
         }
     }

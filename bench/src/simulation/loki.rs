@@ -239,6 +239,7 @@ impl Loki {
         }
         *newest = number;
         line.stored = Some(new);
+        book.tell(|| format!("  line {number} is stored"));
     }
 
     /// Something that is no whole line: only pieces of lines whose other pieces are gone may come.

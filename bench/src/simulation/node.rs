@@ -314,10 +314,9 @@ impl Node {
         self.rotations += 1;
         let container = &mut self.containers[at];
         let name = container.dir.join(format!("{}.log", container.restart));
-        let number = self.rotations;
-        let suffix = format!("20260822-{:02}{:02}{:02}", number / 3600, number / 60 % 60, number % 60);
-        let to = container.dir.join(format!("{}.log.{suffix}", container.restart));
+        let to = container.dir.join(format!("{}.log.{}", container.restart, suffix(self.rotations)));
         self.fs.borrow_mut().rename(&name, &to);
+        self.book.tell(|| format!("  rotated to {}, file {}", to.display(), live.file));
         container.rotated.push(Rotated { path: to, file: live.file, is_gzip: false });
         for std_stream in 0..2 {
             if container.format == Format::Cri
@@ -381,6 +380,7 @@ impl Node {
     }
 
     fn delete(&mut self, path: &Path, file: usize) {
+        self.book.tell(|| format!("  {} is deleted, file {file}", path.display()));
         self.fs.borrow_mut().unlink(path);
         self.book.files[file].names -= 1;
         if self.book.files[file].names == 0 && !self.fs.borrow().is_held(file) {
@@ -410,7 +410,7 @@ impl Node {
         }
         self.rotations += 1;
         let container = &mut self.containers[at];
-        let path = container.dir.join(format!("{}.log.20260822-1{:05}", container.restart, self.rotations));
+        let path = container.dir.join(format!("{}.log.{}", container.restart, suffix(self.rotations)));
         let mut fs = self.fs.borrow_mut();
         fs.create(&path, content, file, false, false);
         container.rotated.push(Rotated { path, file, is_gzip: false });
@@ -453,6 +453,9 @@ impl Node {
 
     /// Starts it again, with the next number. Files of the instance before the last one go.
     pub(super) fn restart(&mut self, at: usize) {
+        if self.containers[at].is_deleted {
+            return;
+        }
         if self.containers[at].live.is_some() {
             self.end(at);
         }
@@ -489,22 +492,21 @@ impl Node {
     pub(super) fn finish_lines(&mut self) {
         for at in 0..self.containers.len() {
             self.close_old(at);
+            if self.containers[at].live.is_none() && !self.containers[at].is_deleted {
+                // Only so can an agent that was started since then know that the former instance is over.
+                self.restart(at);
+            }
             for std_stream in 0..2 {
                 self.emit(at, std_stream, true);
             }
             self.flush(at, self.containers[at].unwritten.len());
         }
     }
+}
 
-    /// Whether this container's present file can be written.
-    pub(super) fn is_running(&self, at: usize) -> bool {
-        self.containers[at].live.is_some()
-    }
-
-    /// The file being written: its number in the books.
-    pub(super) fn live_file(&self, at: usize) -> Option<usize> {
-        self.containers[at].live.as_ref().map(|live| live.file)
-    }
+/// As the kubelet names them, by time; here every rotation has a second of its own.
+fn suffix(rotations: u64) -> String {
+    format!("20260822-{:02}{:02}{:02}", rotations / 3600, rotations / 60 % 60, rotations % 60)
 }
 
 fn is_newer(book: &Book, file: usize, than: usize) -> bool {

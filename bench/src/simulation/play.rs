@@ -69,27 +69,36 @@ struct Play {
     refused_counted: u64,
     stopping: Option<Duration>,
     snapshot_due: bool,
-    slow_deletes: bool,
 }
 
 /// Plays a seed.
 ///
 /// # Errors
 /// The rule that was broken.
-pub fn play(seed: u64) -> Result<Outcome, String> {
+pub fn play(seed: u64, tells: bool) -> Result<Outcome, String> {
     let mut play = Play::new(seed);
-    let actions = play.random.u32(30..250);
-    for _ in 0..actions {
-        let pause = [1, 20, 300, 3_000][play.random.usize(..4)];
-        let until = play.clock + Duration::from_micros(play.random.u64(100..=pause * 1_000));
-        play.run_until(until)?;
-        play.act();
+    play.node.book.story = tells.then(Vec::new);
+    let outcome = play.all();
+    if tells && outcome.is_err() {
+        play.node.book.print();
+        play.fs.borrow().print();
     }
-    play.drain()?;
-    play.verdict()
+    outcome
 }
 
 impl Play {
+    fn all(&mut self) -> Result<Outcome, String> {
+        let actions = self.random.u32(30..250);
+        for _ in 0..actions {
+            let pause = [1, 20, 300, 3_000][self.random.usize(..4)];
+            let until = self.clock + Duration::from_micros(self.random.u64(100..=pause * 1_000));
+            self.run_until(until)?;
+            self.act();
+        }
+        self.drain()?;
+        self.verdict()
+    }
+
     fn new(seed: u64) -> Self {
         let mut random = fastrand::Rng::with_seed(seed);
         let log_dir = PathBuf::from("/var/log/pods");
@@ -136,7 +145,6 @@ impl Play {
             refused_counted: 0,
             stopping: None,
             snapshot_due: false,
-            slow_deletes: trouble.folder_refused > 0.0,
             random,
         };
         for _ in 0..play.random.usize(1..4) {
@@ -183,7 +191,7 @@ impl Play {
                 wait = wait.min(life.pipeline.wait(now)).min(Duration::from_secs(1));
                 wait = wait.min(self.loki.next_at().map_or(wait, |at| at.saturating_sub(self.clock)));
                 self.life = Some(life);
-                self.end_if_due();
+                self.end_if_due()?;
             } else {
                 wait = wait.min(self.up_at.saturating_sub(self.clock));
             }
@@ -214,6 +222,8 @@ impl Play {
             return;
         }
         let seed = self.random.u64(..);
+        let clock = self.clock;
+        self.node.book.tell(|| format!("{clock:?} the agent starts"));
         let data = std::mem::take(&mut self.data);
         let mut life = Life::start(&self.setup, &self.fs, &self.log_dir, data, self.clock, seed);
         if self.crashes && self.random.bool() {
@@ -223,15 +233,16 @@ impl Play {
         self.snapshot_due = true;
     }
 
-    fn end_if_due(&mut self) {
-        let Some(life) = &self.life else { return };
+    fn end_if_due(&mut self) -> Result<(), String> {
+        let Some(life) = &self.life else { return Ok(()) };
         if life.way.is_dead {
             self.crash();
         } else if let Some(until) = self.stopping
             && (life.pipeline.is_settled() || self.clock >= until)
         {
-            self.end_stopped();
+            self.end_stopped()?;
         }
+        Ok(())
     }
 
     fn crash(&mut self) {
@@ -244,19 +255,25 @@ impl Play {
         self.after_end();
     }
 
-    fn end_stopped(&mut self) {
-        let Some(mut life) = self.life.take() else { return };
+    fn end_stopped(&mut self) -> Result<(), String> {
+        let Some(mut life) = self.life.take() else { return Ok(()) };
         let now = self.now(life.started);
         self.has_crashed |= !life.pipeline.is_settled();
         life.way.dies_in = None;
         life.pipeline.save(now, true, &mut life.way);
+        for saved in std::mem::take(&mut life.way.saves) {
+            rules::positions(&self.node.book, &saved)?;
+        }
         self.data = life.way.data.after_crash(false);
         self.gone(&life);
         drop(life);
         self.after_end();
+        Ok(())
     }
 
     fn gone(&mut self, life: &Life) {
+        let (clock, has_crashed) = (self.clock, life.way.is_dead);
+        self.node.book.tell(|| format!("{clock:?} the agent ends, in the middle of a call: {has_crashed}"));
         self.has_given_up |= life.metrics.dropped_files.get(DropReason::Backlog) > 0;
         self.refused_counted += refused(life);
         self.restarts += 1;
@@ -296,6 +313,7 @@ impl Play {
         let now = self.now(started);
         if let Some(life) = &mut self.life {
             life.pods_told = count;
+            life.told = (0..self.pods.len()).filter(|pod| is_new(&self.pods[*pod], self.clock)).collect();
             life.pipeline.pods_changed(&PodSnapshot { pods, is_current: true }, now);
         }
         self.snapshot_due = false;
@@ -304,7 +322,10 @@ impl Play {
     /// Something happens.
     fn act(&mut self) {
         let at = self.random.usize(..self.node.containers.len());
-        match self.random.u8(..100) {
+        let what = self.random.u8(..100);
+        let (clock, lines) = (self.clock, self.node.book.lines.len());
+        self.node.book.tell(|| format!("{clock:?} action {what} on container {at}; {lines} lines"));
+        match what {
             0..70 => self.node.write(at, self.clock),
             70..78 => self.node.rotate(at),
             78..84 => self.node.close_old(at),
@@ -355,6 +376,9 @@ impl Play {
         if self.pods.len() > 1 && !self.pods[pod].is_deleted && self.pods[pod].known_at <= self.clock {
             self.pods[pod].is_deleted = true;
             self.node.delete_pod(pod);
+            if !self.life.as_ref().is_some_and(|life| life.told.contains(&pod)) {
+                self.node.book.excuse_pod(pod);
+            }
             self.snapshot_due = true;
         }
     }
@@ -399,8 +423,14 @@ impl Play {
     fn stuck(&self) -> Result<(), String> {
         let book = &self.node.book;
         let open: Vec<usize> = (0..book.lines.len()).filter(|line| !book.is_settled(*line) && book.lines[*line].is_complete).collect();
-        let streams = self.life.as_ref().map(|life| life.pipeline.streams());
-        Err(format!("not drained after {} s: {} lines are open, the first {:?}; {streams:?}", DRAIN_MAX.as_secs(), open.len(), open.first()))
+        let first = open.first().map(|line| {
+            let line = &book.lines[*line];
+            format!("{:?} in file {:?}", line.start, line.start.map(|(file, _)| &book.files[file].folder))
+        });
+        let lag: u64 = self.life.iter().flat_map(|life| life.pipeline.streams()).map(|stream| stream.lag_bytes).sum();
+        let settled = self.life.as_ref().is_some_and(|life| life.pipeline.is_settled());
+        let number = open.first();
+        Err(format!("not drained: {} lines are open, the first {number:?} {first:?}; lag {lag}, settled {settled}", open.len()))
     }
 
     fn verdict(&mut self) -> Result<Outcome, String> {
