@@ -48,6 +48,9 @@ pub const CATCH_UP_SPREAD_MAX: Duration = Duration::from_secs(15 * 60);
 pub const BLOCK_BYTES: usize = 256 * 1024;
 /// A file that has not grown for so long has no writer any more, where nothing else tells.
 pub const FILE_QUIET: Duration = Duration::from_secs(10);
+/// From the appearance of a new log file to the moment its runtime has certainly flushed its half line into the one
+/// before and closed it, where the closing was not seen.
+pub const ROTATION_FLUSH: Duration = Duration::from_secs(1);
 /// From the moment a container's last file is closed until its unfinished last line is shipped: a runtime that is
 /// restarted opens the file again within that time.
 pub const INSTANCE_END_GRACE: Duration = Duration::from_secs(3);

@@ -112,7 +112,8 @@ pub struct Pipeline<D: Disk> {
     metrics: Arc<Metrics>,
     source: FileSource<D>,
     pods: KnownPods,
-    containers: HashMap<InstanceKey, Container>,
+    /// Sorted, so that a seed of the simulation plays the same every time.
+    containers: BTreeMap<InstanceKey, Container>,
     /// Containers by their base label set, for catching up together.
     groups: HashMap<LabelSetId, Vec<InstanceKey>>,
     owners: Vec<Option<(InstanceKey, StdStream)>>,
@@ -153,7 +154,7 @@ impl<D: Disk> Pipeline<D> {
             metrics,
             source,
             pods: KnownPods::default(),
-            containers: HashMap::new(),
+            containers: BTreeMap::new(),
             groups: HashMap::new(),
             owners: Vec::new(),
             closing: Vec::new(),
@@ -273,7 +274,8 @@ impl<D: Disk> Pipeline<D> {
         let budget = usize::try_from(self.settings.memory_bytes_max).unwrap_or(usize::MAX);
         // A request is built and compressed beside what waits.
         let budget = budget.saturating_sub(2 * REQUEST_BYTES_MAX).max(4 * BLOCK_BYTES);
-        Gate { used: self.memory_bytes(), budget, own_max: 4 * self.settings.batch_bytes.max(BLOCK_BYTES) }
+        let is_idle = self.batch.waiting_bytes() == 0 && self.delivery.is_empty();
+        Gate { used: self.memory_bytes(), budget, is_idle, own_max: 4 * self.settings.batch_bytes.max(BLOCK_BYTES) }
     }
 }
 
@@ -281,6 +283,8 @@ impl<D: Disk> Pipeline<D> {
 struct Gate {
     used: usize,
     budget: usize,
+    /// Nothing waits, so nothing will become free: what is held is buffers and open lines, which end only by reading.
+    is_idle: bool,
     own_max: usize,
 }
 
@@ -289,6 +293,6 @@ impl Gate {
     /// of the budget, so that the loud ones cannot keep the quiet ones out.
     fn is_open(&self, own: usize) -> bool {
         let share = if own == 0 { self.budget } else { self.budget / 4 * 3 };
-        own < self.own_max && self.used + 2 * BLOCK_BYTES <= share
+        own < self.own_max && (self.is_idle || self.used + 2 * BLOCK_BYTES <= share)
     }
 }

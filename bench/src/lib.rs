@@ -24,4 +24,5 @@ pub mod demo;
 pub mod e2e;
 pub mod scenarios;
 pub mod setup;
+pub mod simulation;
 pub mod stop;

@@ -26,7 +26,7 @@ mod listener;
 mod message_size;
 mod metadata;
 mod read;
-mod refusal;
+pub(crate) mod refusal;
 mod repeat;
 mod seen;
 mod selector;

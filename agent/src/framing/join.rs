@@ -73,6 +73,12 @@ impl Joiner {
         }
     }
 
+    /// Where the open line starts and how long it is so far, where its bytes were let go.
+    #[must_use]
+    pub fn let_go_line(&self) -> Option<(Mark, u64)> {
+        self.open.filter(|open| open.is_let_go).map(|open| (open.start, self.full_bytes))
+    }
+
     /// Forgets the open line: it will be read again.
     pub fn forget(&mut self) {
         self.open = None;

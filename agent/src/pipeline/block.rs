@@ -125,7 +125,8 @@ impl<D: Disk> Pipeline<D> {
 
     /// Goes back to a line that was let go, of which the end is at `until`. What the other std stream had since then
     /// is skipped. Where the file is not held any more, the line is lost but for its last part.
-    fn read_again(&mut self, key: InstanceKey, ready: &mut Ready, line: LetGo, until: FilePosition) {
+    /// True where the file is held.
+    fn read_again(&mut self, key: InstanceKey, ready: &mut Ready, line: LetGo, until: FilePosition) -> bool {
         let is_held = self.source.rewind(key, line.from);
         if !is_held {
             self.metrics.dropped_bytes.add(DropReason::Unreadable, line.bytes);
@@ -134,14 +135,25 @@ impl<D: Disk> Pipeline<D> {
             let Some(stream) = ready.streams.get_mut(std_stream.index()) else { continue };
             let is_own = std_stream == line.std_stream;
             stream.is_reread |= is_own;
-            stream.skip_until = stream.skip_until.max(if is_own && is_held { line.from } else { until });
+            if is_own && is_held {
+                // Also where another line was read again meanwhile: nothing from here on was dealt with.
+                stream.joiner.forget();
+                stream.skip_until = line.from;
+            } else {
+                stream.skip_until = stream.skip_until.max(until);
+            }
         }
         ready.mid_line = None;
         ready.file_seen = None;
+        is_held
     }
 
     fn move_marks(&mut self, ready: &Ready, read_to: FilePosition) {
         for stream in &ready.streams {
+            if stream.is_reread && stream.joiner.open_start().is_none() {
+                // The line is not open now, but will be: its mark stays.
+                continue;
+            }
             let here = Mark {
                 at: read_to.max(stream.skip_until),
                 stream_position: stream.stream_position,
@@ -176,11 +188,20 @@ impl<D: Disk> Pipeline<D> {
         let Some(mut ready) = self.containers.get_mut(&key).and_then(|container| container.ready.take()) else {
             return;
         };
+        let read_to = self.source.position(key);
+        if let Some(line) = let_go_line(&ready) {
+            // Once more, with its bytes; the end is told again then.
+            if self.read_again(key, &mut ready, line, read_to) {
+                if let Some(container) = self.containers.get_mut(&key) {
+                    container.ready = Some(ready);
+                }
+                return;
+            }
+        }
         ready.mid_line = None;
         for std_stream in [StdStream::Stdout, StdStream::Stderr] {
             self.ship_open(&mut ready, std_stream);
         }
-        let read_to = self.source.position(key);
         self.move_marks(&ready, read_to);
         ready.next_ns = None;
         if let Some(container) = self.containers.get_mut(&key) {
@@ -197,7 +218,17 @@ impl<D: Disk> Pipeline<D> {
             self.ship(ready, std_stream, &joined);
         }
         if let Some(stream) = ready.streams.get_mut(std_stream.index()) {
+            stream.is_reread = false;
             stream.joiner = joiner;
         }
     }
+}
+
+/// An open line whose bytes were let go and that is not being read again.
+fn let_go_line(ready: &Ready) -> Option<LetGo> {
+    [StdStream::Stdout, StdStream::Stderr].into_iter().find_map(|std_stream| {
+        let stream = ready.streams.get(std_stream.index()).filter(|stream| !stream.is_reread)?;
+        let (start, bytes) = stream.joiner.let_go_line()?;
+        Some(LetGo { std_stream, from: start.at, bytes })
+    })
 }

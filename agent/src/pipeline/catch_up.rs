@@ -9,7 +9,7 @@ use crate::sources::file::InstanceKey;
 use crate::sources::file::disk::Disk;
 use crate::types::part::LabelSetId;
 use crate::types::time::Now;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 /// One that made no progress for so long is not waited for: its file may end in half a line.
@@ -20,7 +20,7 @@ const FIRST_LOOK: Duration = Duration::from_secs(5);
 /// The time up to which `key` may go, of the runtime's times; `i64::MAX` where nobody is behind.
 fn limit_ns(
     key: InstanceKey,
-    containers: &HashMap<InstanceKey, Container>,
+    containers: &BTreeMap<InstanceKey, Container>,
     groups: &HashMap<LabelSetId, Vec<InstanceKey>>,
     now: Now,
 ) -> i64 {
@@ -45,7 +45,7 @@ fn behind(other: &Container, now: Now) -> Option<i64> {
 /// Whether the next record of `key` is known to be beyond its limit: then its file need not be read now.
 pub(super) fn is_ahead(
     key: InstanceKey,
-    containers: &HashMap<InstanceKey, Container>,
+    containers: &BTreeMap<InstanceKey, Container>,
     groups: &HashMap<LabelSetId, Vec<InstanceKey>>,
     now: Now,
 ) -> bool {

@@ -125,7 +125,7 @@ impl<D: Disk> FileSource<D> {
             // The live file was replaced by a copy of itself: what was read of it is read.
             file.start = if place == instance.current { instance.offset } else { file.bytes };
         }
-        instance.push(file);
+        instance.push(file, now);
     }
 
     fn set_start(&self, file: &mut Tracked<D::File>) {

@@ -4,7 +4,7 @@
 //! whole instance is at its end. Never: a folder listing, or a look into the lines.
 
 use super::disk::{Inode, LogFile, Stat, WatchId};
-use crate::limits::{FILE_QUIET, INSTANCE_END_GRACE};
+use crate::limits::{FILE_QUIET, INSTANCE_END_GRACE, ROTATION_FLUSH};
 use crate::types::position::{FileId, FilePosition};
 use crate::types::time::Now;
 use std::collections::VecDeque;
@@ -73,6 +73,8 @@ pub(super) enum AtEnd {
     NextFile,
     /// The container instance has ended: an open line will not be finished.
     Ended,
+    /// That was told, and the file is deleted: it can be let go.
+    Over,
     /// The file is shorter than what was read of it.
     Truncated,
 }
@@ -144,8 +146,11 @@ impl<F: LogFile> Instance<F> {
         FilePosition { file, offset: self.offset }
     }
 
-    /// Appends a file as the newest.
-    pub(super) fn push(&mut self, mut file: Tracked<F>) {
+    /// Appends a file as the newest. The one before it may be about to get its writer's half line.
+    pub(super) fn push(&mut self, mut file: Tracked<F>, now: Now) {
+        if let Some(before) = self.files.back_mut() {
+            before.quiet_at = before.quiet_at.max(now.mono + ROTATION_FLUSH);
+        }
         file.number = self.next_number;
         self.next_number += 1;
         if self.current == self.files.len() {
@@ -164,6 +169,7 @@ impl<F: LogFile> Instance<F> {
             file.is_finished = false;
         }
         self.current = place;
+        self.has_ended = false;
         self.offset = position.offset;
         self.is_mid_line = false;
         true
@@ -190,7 +196,11 @@ impl<F: LogFile> Instance<F> {
         let is_deleted = file.name.is_none();
         let was_closed_long_ago = file.closed_at.is_some_and(|at| now.mono >= at + INSTANCE_END_GRACE);
         let has_no_writer = was_closed_long_ago || ((is_superseded || is_deleted) && file.is_closed(now));
-        if has_no_writer && !has_ended { AtEnd::Ended } else { AtEnd::Wait }
+        match (has_no_writer, has_ended) {
+            (true, false) => AtEnd::Ended,
+            (true, true) if is_deleted => AtEnd::Over,
+            _ => AtEnd::Wait,
+        }
     }
 
     /// When `at_end` may answer otherwise although nothing changes on disk.

@@ -57,7 +57,7 @@ impl<D: Disk> FileSource<D> {
                 Some(mut copy) => {
                     copy.start = offset;
                     copy.id = old_id;
-                    instance.push(copy);
+                    instance.push(copy, now);
                 }
                 None => lost = unread,
             }
@@ -65,7 +65,7 @@ impl<D: Disk> FileSource<D> {
                 (old.is_cut, old.bytes) = (lost > 0, offset);
             }
             new.id = new.file.as_mut().and_then(|open| identify(&instance.folder, instance.restart, open));
-            instance.push(new);
+            instance.push(new, now);
         }
         if let Some(slot) = self.instances.get_mut(key.0 as usize) {
             *slot = Some(instance);

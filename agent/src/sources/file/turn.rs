@@ -111,7 +111,7 @@ impl<D: Disk> FileSource<D> {
                 self.rest(key, at.offset + length as u64, now);
                 Look::Nothing
             }
-            AtEnd::NextFile | AtEnd::Ended if length > 0 => {
+            AtEnd::NextFile | AtEnd::Ended | AtEnd::Over if length > 0 => {
                 Look::Found(self.back_in_queue(key, Read::Block { key, at, length, is_last: true }))
             }
             AtEnd::NextFile => {
@@ -120,13 +120,14 @@ impl<D: Disk> FileSource<D> {
             }
             AtEnd::Ended => {
                 instance.has_ended = true;
-                if instance.current().is_some_and(|file| file.name.is_none()) {
-                    instance.finish_current();
-                    if instance.is_gone() {
-                        self.events.push(Event::Gone(key));
-                    }
-                }
                 Look::Found(self.back_in_queue(key, Read::Ended { key }))
+            }
+            AtEnd::Over => {
+                instance.finish_current();
+                if instance.is_gone() {
+                    self.events.push(Event::Gone(key));
+                }
+                Look::Again
             }
             AtEnd::Truncated => {
                 self.truncated(key, now);

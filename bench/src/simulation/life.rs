@@ -1,0 +1,176 @@
+//! One life of the agent: a pipeline over the fake disk, from start to stop or crash, and what it leaves behind.
+//!
+//! In: what the last life left. Out: requests, journal, positions. A crash may come at any call to the outside.
+
+use super::disk::{FakeDisk, Fs};
+use super::loki::Loki;
+use super::node::Node;
+use penstock::checkpoint::{journal, store};
+use penstock::metrics::Metrics;
+use penstock::pipeline::{Outside, Pipeline, Settings};
+use penstock::sources::file::FileSource;
+use penstock::types::request::Request;
+use penstock::types::saved::Positions;
+use penstock::types::time::Now;
+use std::cell::RefCell;
+use std::io;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// What is in the data directory.
+#[derive(Clone, Debug, Default)]
+pub(super) struct DataDir {
+    journal: Vec<u8>,
+    begun_bytes: usize,
+    positions: Option<Vec<u8>>,
+    /// Those before the last ones: the thread that writes them may lag.
+    former: Option<Vec<u8>>,
+}
+
+impl DataDir {
+    /// What the next life finds; `is_late`: the last save did not get to the disk.
+    pub(super) fn after_crash(&self, is_late: bool) -> Self {
+        let positions = if is_late { self.former.clone() } else { self.positions.clone() };
+        Self { positions, former: None, begun_bytes: 0, journal: self.journal.clone() }
+    }
+
+    /// The positions as they are on disk.
+    pub(super) fn positions(&self) -> Positions {
+        self.positions.as_deref().and_then(|bytes| store::decode(bytes).ok()).unwrap_or_default()
+    }
+}
+
+/// What the pipeline hands out, as long as it lives.
+pub(super) struct Way {
+    /// What it has written.
+    pub(super) data: DataDir,
+    /// Requests that left, to be taken to Loki.
+    pub(super) sent: Vec<Request>,
+    /// Positions that were saved, to be checked.
+    pub(super) saves: Vec<Positions>,
+    /// Calls until it dies.
+    pub(super) dies_in: Option<u32>,
+    /// It is dead.
+    pub(super) is_dead: bool,
+    is_begun: bool,
+    journal_bytes_max: usize,
+    random: fastrand::Rng,
+}
+
+impl Way {
+    /// True while alive. Counts the calls down.
+    fn lives(&mut self) -> bool {
+        if let Some(calls) = &mut self.dies_in {
+            self.is_dead |= *calls == 0;
+            *calls = calls.saturating_sub(1);
+        }
+        !self.is_dead
+    }
+}
+
+impl Outside for Way {
+    fn send(&mut self, request: Request) {
+        if self.lives() {
+            self.sent.push(request);
+        }
+    }
+
+    fn is_journal_full(&self) -> bool {
+        !self.is_begun || self.data.journal.len() > self.journal_bytes_max.max(2 * self.data.begun_bytes)
+    }
+
+    fn append_journal(&mut self, record: &[u8]) -> io::Result<()> {
+        let was_alive = !self.is_dead;
+        let written = if self.lives() {
+            record
+        } else if was_alive {
+            // It died while writing.
+            &record[..self.random.usize(0..=record.len())]
+        } else {
+            &[]
+        };
+        self.data.journal.extend_from_slice(written);
+        Ok(())
+    }
+
+    fn begin_journal(&mut self, records: &[u8]) -> io::Result<()> {
+        if self.lives() {
+            self.is_begun = true;
+            self.data.begun_bytes = records.len();
+            self.data.journal = records.to_vec();
+        }
+        Ok(())
+    }
+
+    fn save(&mut self, encoded: Vec<u8>, _: bool) {
+        if self.lives() {
+            if std::env::var_os("SIMDBG").is_some() { println!("save {:?}", store::decode(&encoded).map(|p| p.files.iter().map(|f| format!("{} {} {} fin {} {:?}/{:?}", f.folder, f.restart, f.bytes, f.is_finished, f.streams[0].offset, f.streams[1].offset)).collect::<Vec<_>>())); }
+            self.saves.extend(store::decode(&encoded));
+            self.data.former = self.data.positions.replace(encoded);
+        }
+    }
+}
+
+/// The agent, alive.
+pub(super) struct Life {
+    /// The pipeline.
+    pub(super) pipeline: Pipeline<FakeDisk>,
+    /// Its way out.
+    pub(super) way: Way,
+    /// Its numbers.
+    pub(super) metrics: Arc<Metrics>,
+    /// The clock's reading when it started.
+    pub(super) started: std::time::Duration,
+    /// Pods that it was told of.
+    pub(super) pods_told: usize,
+    /// Which.
+    pub(super) told: Vec<usize>,
+}
+
+/// How every life of a seed is set up.
+#[derive(Clone, Debug)]
+pub(super) struct Setup {
+    /// Of the pipeline.
+    pub(super) settings: Settings,
+    /// Bytes of deleted files that are kept.
+    pub(super) backlog_bytes_max: u64,
+    /// The journal is begun anew beyond this.
+    pub(super) journal_bytes_max: usize,
+}
+
+impl Life {
+    /// Starts it.
+    pub(super) fn start(setup: &Setup, fs: &Rc<RefCell<Fs>>, log_dir: &Path, data: DataDir, started: std::time::Duration, seed: u64) -> Self {
+        let disk = FakeDisk(Rc::clone(fs));
+        let saved = data.positions().files;
+        let source = FileSource::new(disk, log_dir.to_path_buf(), setup.backlog_bytes_max, saved, false);
+        let metrics = Arc::new(Metrics::default());
+        let recovered = journal::recover(&data.journal);
+        let pipeline = Pipeline::new(setup.settings.clone(), source, recovered, Arc::clone(&metrics));
+        let way = Way {
+            data,
+            sent: Vec::new(),
+            saves: Vec::new(),
+            dies_in: None,
+            is_dead: false,
+            is_begun: false,
+            journal_bytes_max: setup.journal_bytes_max,
+            random: fastrand::Rng::with_seed(seed),
+        };
+        Self { pipeline, way, metrics, started, pods_told: 0, told: Vec::new() }
+    }
+
+    /// One step: answers in, requests out.
+    pub(super) fn step(&mut self, now: Now, loki: &mut Loki, node: &mut Node, at: std::time::Duration) {
+        for answer in loki.answers(at, &mut node.book) {
+            node.book.tell(|| format!("{at:?} answer {} to {:?}: {:.150}", answer.status, answer.id, answer.body));
+            self.pipeline.answered(&answer, now);
+        }
+        self.pipeline.step(now, &mut self.way);
+        for request in self.way.sent.drain(..) {
+            node.book.tell(|| format!("{at:?} request {:?}", request.id));
+            loki.push(&request, at, &mut node.book);
+        }
+    }
+}

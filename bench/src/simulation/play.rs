@@ -1,0 +1,484 @@
+//! One seed, from its first line to the last rule.
+
+use super::disk::{Fs, Trouble};
+use super::life::{DataDir, Life, Setup};
+use super::lines::Excuse;
+use super::loki::{Loki, Manners};
+use super::node::{Format, Node, PodPlan};
+use super::rules::{self, Allowed};
+use penstock::config::{LineForm, Source};
+use penstock::limits::MEMORY_BYTES_MIN;
+use penstock::metrics::label::DropReason;
+use penstock::pipeline::Settings;
+use penstock::types::pod::{Pod, PodSnapshot};
+use penstock::types::time::Now;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// After the last line everything is there within this time: the longest wait of `send::deliver` is ten minutes.
+const DRAIN_MAX: Duration = Duration::from_secs(45 * 60);
+/// 2026-08-22T10:00:00Z
+const BEGIN_NS: i64 = 1_787_392_800_000_000_000;
+
+/// What a seed did.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Outcome {
+    /// Lines written.
+    pub lines: usize,
+    /// Of these, lines that arrived more than once.
+    pub doubled: usize,
+    /// Lines that need not have arrived and did not.
+    pub excused: usize,
+    /// Crashes and stops of the agent.
+    pub restarts: usize,
+}
+
+/// What of a pod is known.
+#[derive(Clone, Debug)]
+struct PodState {
+    known_at: Duration,
+    collect: bool,
+    app: String,
+    is_deleted: bool,
+}
+
+struct Play {
+    random: fastrand::Rng,
+    fs: Rc<RefCell<Fs>>,
+    log_dir: PathBuf,
+    node: Node,
+    loki: Loki,
+    pods: Vec<PodState>,
+    setup: Setup,
+    life: Option<Life>,
+    data: DataDir,
+    up_at: Duration,
+    /// Since the beginning.
+    clock: Duration,
+    /// What the wall clock was stepped by.
+    step_ns: i64,
+    crashes: bool,
+    has_crashed: bool,
+    has_given_up: bool,
+    labels_changed: bool,
+    restarts: usize,
+    refused_counted: u64,
+    stopping: Option<Duration>,
+    snapshot_due: bool,
+}
+
+/// Plays a seed.
+///
+/// # Errors
+/// The rule that was broken.
+pub fn play(seed: u64, tells: bool) -> Result<Outcome, String> {
+    let mut play = Play::new(seed);
+    play.node.book.story = tells.then(Vec::new);
+    let outcome = play.all();
+    if tells && outcome.is_err() {
+        play.node.book.print();
+        play.fs.borrow().print();
+    }
+    outcome
+}
+
+impl Play {
+    fn all(&mut self) -> Result<Outcome, String> {
+        let actions = self.random.u32(30..250);
+        for _ in 0..actions {
+            let pause = [1, 20, 300, 3_000][self.random.usize(..4)];
+            let until = self.clock + Duration::from_micros(self.random.u64(100..=pause * 1_000));
+            self.run_until(until)?;
+            self.act();
+        }
+        self.drain()?;
+        self.verdict()
+    }
+
+    fn new(seed: u64) -> Self {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let log_dir = PathBuf::from("/var/log/pods");
+        let some = |random: &mut fastrand::Rng, share: f64, value: f64| if random.f64() < share { value } else { 0.0 };
+        let trouble = Trouble {
+            folder_refused: some(&mut random, 0.1, 0.4),
+            file_refused: some(&mut random, 0.15, 0.4),
+            overflow: some(&mut random, 0.2, 0.1),
+            read_error: some(&mut random, 0.1, 0.02),
+        };
+        let fs = Rc::new(RefCell::new(Fs::new(&log_dir, trouble, random.u64(..))));
+        let mut node = Node::new(Rc::clone(&fs), &log_dir, random.u64(..));
+        node.stamp_ns = [1, 1_000_000, 1_000_000_000][random.usize(..3)];
+        node.tick_share = some(&mut random, 0.5, 0.2);
+        node.odd_share = some(&mut random, 0.2, 0.1);
+        node.poison_share = some(&mut random, 0.15, 0.01);
+        node.line_bytes_max = [20, 120, 120, 2_000, 8_000][random.usize(..5)];
+        node.wall_ns = BEGIN_NS;
+        let mut loki = Loki::new(random.u64(..));
+        loki.manners = Manners {
+            trouble: [0.0, 0.05, 0.3][random.usize(..3)],
+            stores_and_fails: random.u8(..3) == 0,
+            refuses: random.u8(..3) == 0,
+            slowness: Duration::from_millis([1, 50, 2_000][random.usize(..3)]),
+        };
+        let setup = setup(&mut random);
+        let mut play = Self {
+            fs,
+            log_dir,
+            node,
+            loki,
+            pods: Vec::new(),
+            setup,
+            life: None,
+            data: DataDir::default(),
+            up_at: Duration::from_millis(random.u64(..2_000)),
+            clock: Duration::ZERO,
+            step_ns: 0,
+            crashes: random.bool(),
+            has_crashed: false,
+            has_given_up: false,
+            labels_changed: false,
+            restarts: 0,
+            refused_counted: 0,
+            stopping: None,
+            snapshot_due: false,
+            random,
+        };
+        for _ in 0..play.random.usize(1..4) {
+            play.add_pod();
+        }
+        play
+    }
+
+    fn add_pod(&mut self) {
+        let number = self.pods.len();
+        let uid = format!("uid{number}");
+        let app = format!("app{}", self.random.u8(..2));
+        let folder = format!("ns_pod{number}_{uid}");
+        let is_json = self.random.u8(..3) == 0;
+        let containers = self.random.usize(1..3);
+        let format = if self.random.u8(..6) == 0 { Format::Docker } else { Format::Cri };
+        let late = if self.random.u8(..3) == 0 { 5_000 } else { 1 };
+        let known_at = self.clock + Duration::from_millis(self.random.u64(..late));
+        self.pods.push(PodState { known_at, collect: true, app: app.clone(), is_deleted: false });
+        self.node.add_pod(PodPlan { folder, uid, is_json, app }, containers, format);
+        self.snapshot_due = true;
+    }
+
+    fn now(&self, started: Duration) -> Now {
+        Now { wall_ns: self.node.wall_ns, mono: self.clock.saturating_sub(started) }
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.clock += time;
+        self.node.wall_ns = BEGIN_NS + self.step_ns + i64::try_from(self.clock.as_nanos()).unwrap_or(i64::MAX);
+        self.fs.borrow_mut().wall_ns = self.node.wall_ns;
+    }
+
+    /// Lets the agent live until `until`.
+    fn run_until(&mut self, until: Duration) -> Result<(), String> {
+        while self.clock < until {
+            self.start_if_due();
+            self.tell_pods();
+            let mut wait = until - self.clock;
+            if let Some(mut life) = self.life.take() {
+                let now = self.now(life.started);
+                life.step(now, &mut self.loki, &mut self.node, self.clock);
+                self.check(&mut life)?;
+                wait = wait.min(life.pipeline.wait(now)).min(Duration::from_secs(1));
+                wait = wait.min(self.loki.next_at().map_or(wait, |at| at.saturating_sub(self.clock)));
+                self.life = Some(life);
+                self.end_if_due()?;
+            } else {
+                wait = wait.min(self.up_at.saturating_sub(self.clock));
+            }
+            let next_pod = self.pods.iter().map(|pod| pod.known_at).filter(|at| *at > self.clock).min();
+            wait = wait.min(next_pod.map_or(wait, |at| at - self.clock));
+            self.pass(wait.max(Duration::from_micros(50)));
+        }
+        Ok(())
+    }
+
+    fn check(&mut self, life: &mut Life) -> Result<(), String> {
+        if let Some(broken) = self.loki.broken.first() {
+            return Err(broken.clone());
+        }
+        for saved in std::mem::take(&mut life.way.saves) {
+            rules::positions(&self.node.book, &saved)?;
+        }
+        let budget = self.setup.settings.memory_bytes_max.max(MEMORY_BYTES_MIN);
+        let used = life.pipeline.memory_bytes() as u64;
+        if used > budget {
+            return Err(format!("{used} bytes of memory, of {budget}"));
+        }
+        Ok(())
+    }
+
+    fn start_if_due(&mut self) {
+        if self.life.is_some() || self.clock < self.up_at {
+            return;
+        }
+        let seed = self.random.u64(..);
+        let clock = self.clock;
+        self.node.book.tell(|| format!("{clock:?} the agent starts"));
+        let data = std::mem::take(&mut self.data);
+        let mut life = Life::start(&self.setup, &self.fs, &self.log_dir, data, self.clock, seed);
+        if self.crashes && self.random.bool() {
+            life.way.dies_in = Some(self.random.u32(..60));
+        }
+        self.life = Some(life);
+        self.snapshot_due = true;
+    }
+
+    fn end_if_due(&mut self) -> Result<(), String> {
+        let Some(life) = &self.life else { return Ok(()) };
+        if life.way.is_dead {
+            self.crash();
+        } else if let Some(until) = self.stopping
+            && (life.pipeline.is_settled() || self.clock >= until)
+        {
+            self.end_stopped()?;
+        }
+        Ok(())
+    }
+
+    fn crash(&mut self) {
+        let Some(life) = self.life.take() else { return };
+        let is_late = self.random.u8(..4) == 0;
+        self.data = life.way.data.after_crash(is_late);
+        self.has_crashed = true;
+        self.gone(&life);
+        drop(life);
+        self.after_end();
+    }
+
+    fn end_stopped(&mut self) -> Result<(), String> {
+        let Some(mut life) = self.life.take() else { return Ok(()) };
+        let now = self.now(life.started);
+        self.has_crashed |= !life.pipeline.is_settled();
+        life.way.dies_in = None;
+        life.pipeline.save(now, true, &mut life.way);
+        for saved in std::mem::take(&mut life.way.saves) {
+            rules::positions(&self.node.book, &saved)?;
+        }
+        self.data = life.way.data.after_crash(false);
+        self.gone(&life);
+        drop(life);
+        self.after_end();
+        Ok(())
+    }
+
+    fn gone(&mut self, life: &Life) {
+        let (clock, has_crashed) = (self.clock, life.way.is_dead);
+        self.node.book.tell(|| format!("{clock:?} the agent ends, in the middle of a call: {has_crashed}"));
+        self.has_given_up |= life.metrics.dropped_files.get(DropReason::Backlog) > 0;
+        self.refused_counted += refused(life);
+        self.restarts += 1;
+    }
+
+    fn after_end(&mut self) {
+        self.stopping = None;
+        self.fs.borrow_mut().forget_watches();
+        self.loki.agent_died(&mut self.node.book);
+        self.node.agent_died();
+        self.up_at = self.clock + Duration::from_millis(self.random.u64(1..5_000));
+    }
+
+    fn tell_pods(&mut self) {
+        let is_new = |pod: &PodState, clock: Duration| pod.known_at <= clock;
+        let count = self.pods.iter().filter(|pod| is_new(pod, self.clock)).count();
+        let due = self.snapshot_due || self.life.as_ref().is_some_and(|life| life.pods_told != count);
+        let started = self.life.as_ref().map(|life| life.started);
+        let (true, Some(started)) = (due, started) else { return };
+        let mut pods = HashMap::new();
+        for (state, plan) in self.pods.iter().zip(&self.node.pods).filter(|(state, _)| is_new(state, self.clock)) {
+            let labels = BTreeMap::from([("app".to_owned(), state.app.clone())]);
+            let name = plan.folder.split('_').nth(1).unwrap_or_default().to_owned();
+            let pod = Pod {
+                log_uid: plan.uid.clone(),
+                namespace: "ns".to_owned(),
+                name,
+                collect: state.collect,
+                json: plan.is_json,
+                labels,
+                excluded_containers: Vec::new(),
+            };
+            if !state.is_deleted {
+                pods.insert(plan.uid.clone(), Arc::new(pod));
+            }
+        }
+        let now = self.now(started);
+        if let Some(life) = &mut self.life {
+            life.pods_told = count;
+            life.told = (0..self.pods.len()).filter(|pod| is_new(&self.pods[*pod], self.clock)).collect();
+            life.pipeline.pods_changed(&PodSnapshot { pods, is_current: true }, now);
+        }
+        self.snapshot_due = false;
+    }
+
+    /// Something happens.
+    fn act(&mut self) {
+        let at = self.random.usize(..self.node.containers.len());
+        let what = self.random.u8(..100);
+        let (clock, lines) = (self.clock, self.node.book.lines.len());
+        self.node.book.tell(|| format!("{clock:?} action {what} on container {at}; {lines} lines"));
+        match what {
+            0..70 => self.node.write(at, self.clock),
+            70..78 => self.node.rotate(at),
+            78..84 => self.node.close_old(at),
+            84..87 if self.random.bool() => self.node.end(at),
+            87..90 => self.node.restart(at),
+            90 => self.node.copy_and_truncate(at, self.clock),
+            91 => self.step_clock(),
+            92..95 => self.upset_loki(),
+            95 => self.stop_agent(),
+            96 if self.crashes && self.life.is_some() => self.crash(),
+            97 if self.pods.len() < 5 => self.add_pod(),
+            98 => self.change_pod(),
+            99 => self.delete_pod(),
+            _ => {}
+        }
+    }
+
+    fn step_clock(&mut self) {
+        let step_s = [-5, -1, 1, 5, -90, 90][self.random.usize(..6)];
+        self.step_ns += step_s * 1_000_000_000;
+    }
+
+    fn upset_loki(&mut self) {
+        let status = [0, 401, 260, 500][self.random.usize(..4)];
+        self.loki.down = Some((self.clock + Duration::from_millis(self.random.u64(10..20_000)), status));
+    }
+
+    fn stop_agent(&mut self) {
+        if let Some(life) = &mut self.life
+            && self.stopping.is_none()
+        {
+            life.pipeline.stop();
+            self.stopping = Some(self.clock + Duration::from_secs(19));
+        }
+    }
+
+    fn change_pod(&mut self) {
+        let pod = self.random.usize(..self.pods.len());
+        if self.random.bool() {
+            self.pods[pod].app = format!("app{}", self.random.u8(..4));
+            self.labels_changed = true;
+        }
+        self.snapshot_due = true;
+    }
+
+    fn delete_pod(&mut self) {
+        let pod = self.random.usize(..self.pods.len());
+        if self.pods.len() > 1 && !self.pods[pod].is_deleted && self.pods[pod].known_at <= self.clock {
+            self.pods[pod].is_deleted = true;
+            self.node.delete_pod(pod);
+            if !self.life.as_ref().is_some_and(|life| life.told.contains(&pod)) {
+                self.node.book.excuse_pod(pod);
+            }
+            self.snapshot_due = true;
+        }
+    }
+
+    /// All is well from now on; until everything is dealt with.
+    fn drain(&mut self) -> Result<(), String> {
+        self.crashes = false;
+        self.loki.down = None;
+        self.loki.manners = Manners { slowness: Duration::from_millis(20), ..Manners::default() };
+        self.fs.borrow_mut().trouble = Trouble::default();
+        self.node.finish_lines();
+        if let Some(life) = &mut self.life {
+            life.way.dies_in = None;
+        }
+        let end = self.clock + DRAIN_MAX;
+        let mut quiet = 0;
+        while quiet < 3 {
+            self.run_until(self.clock + Duration::from_secs(5))?;
+            if self.life.is_none() && self.clock >= self.up_at + Duration::from_secs(60) {
+                return Err("the agent does not start".to_owned());
+            }
+            let is_done = self.is_drained();
+            quiet = if is_done { quiet + 1 } else { 0 };
+            if self.clock >= end {
+                return self.stuck();
+            }
+        }
+        Ok(())
+    }
+
+    fn is_drained(&mut self) -> bool {
+        let Some(life) = &self.life else { return false };
+        if life.metrics.dropped_files.get(DropReason::Backlog) > 0 {
+            rules::excuse_backlog(&mut self.node.book);
+        }
+        let is_settled = life.pipeline.is_settled() && life.pipeline.streams().iter().all(|stream| stream.lag_bytes == 0);
+        let book = &self.node.book;
+        let all = (0..book.lines.len()).all(|line| book.is_settled(line) || !book.lines[line].is_complete);
+        is_settled && all && self.clock > Duration::from_secs(40)
+    }
+
+    fn stuck(&self) -> Result<(), String> {
+        let book = &self.node.book;
+        let open: Vec<usize> = (0..book.lines.len()).filter(|line| !book.is_settled(*line) && book.lines[*line].is_complete).collect();
+        let first = open.first().map(|line| {
+            let line = &book.lines[*line];
+            format!("{:?} in file {:?}", line.start, line.start.map(|(file, _)| &book.files[file].folder))
+        });
+        let lag: u64 = self.life.iter().flat_map(|life| life.pipeline.streams()).map(|stream| stream.lag_bytes).sum();
+        let settled = self.life.as_ref().is_some_and(|life| life.pipeline.is_settled());
+        let number = open.first();
+        Err(format!("not drained: {} lines are open, the first {number:?} {first:?}; lag {lag}, settled {settled}", open.len()))
+    }
+
+    fn verdict(&mut self) -> Result<Outcome, String> {
+        if let Some(life) = self.life.take() {
+            self.gone(&life);
+        }
+        let doubles = self.has_crashed || self.loki.has_stored_silently;
+        if self.refused_counted < self.loki.refused && !self.has_crashed {
+            return Err(format!("{} entries were refused, {} counted", self.loki.refused, self.refused_counted));
+        }
+        let allowed = Allowed { doubles, labels_changed: self.labels_changed };
+        rules::at_end(&self.node.book, &self.loki, allowed)?;
+        let lines = &self.node.book.lines;
+        Ok(Outcome {
+            lines: lines.len(),
+            doubled: lines.iter().filter(|line| line.arrivals > 1).count(),
+            excused: lines.iter().filter(|line| line.stored.is_none() && line.excuse.is_some_and(|excuse| excuse != Excuse::Refused)).count(),
+            restarts: self.restarts,
+        })
+    }
+}
+
+fn refused(life: &Life) -> u64 {
+    let reasons = penstock::send::answer::refusals::REASONS.iter().chain(&["not_understood", "too_large", "server_error"]);
+    reasons.map(|reason| life.metrics.refused_entries.get(&[reason])).sum()
+}
+
+fn setup(random: &mut fastrand::Rng) -> Setup {
+    let source = |name: &str, source: Source| (name.to_owned(), source);
+    let labels = BTreeMap::from([
+        source("namespace", Source::PodNamespace),
+        source("app", Source::PodLabel("app".to_owned())),
+        source("level", Source::JsonLevel),
+    ]);
+    let structured_metadata = BTreeMap::from([source("pod", Source::PodName), source("container", Source::ContainerName)]);
+    let memory_bytes_max = [64 * 1024, MEMORY_BYTES_MIN, 64 * 1024 * 1024][random.usize(..3)];
+    let settings = Settings {
+        node_name: "node".to_owned(),
+        labels,
+        structured_metadata,
+        line: LineForm::Compact,
+        memory_bytes_max,
+        rate: [100_000, 30 * 1024 * 1024][random.usize(..2)],
+        burst: [200_000, 60 * 1024 * 1024][random.usize(..2)],
+        batch_bytes: [1_000, 20_000, 1024 * 1024][random.usize(..3)],
+        linger_max: Duration::from_millis([0, 100, 1_000][random.usize(..3)]),
+        seed: random.u64(..),
+    };
+    let backlog_bytes_max = if random.u8(..6) == 0 { 3_000 } else { u64::MAX / 4 };
+    Setup { settings, backlog_bytes_max, journal_bytes_max: [500, 5_000, 4 * 1024 * 1024][random.usize(..3)] }
+}

@@ -1,0 +1,19 @@
+//! Whatever happens, no line is lost, doubled, altered or out of order: 500 seeds of the simulation.
+//!
+//! `SIMULATION_SEED=N` plays that seed alone, `SIMULATION_SEEDS=N` so many from 1 on.
+
+use penstock_bench::simulation;
+
+#[test]
+fn the_rules_hold_for_every_seed() {
+    let (first, count) = match (number("SIMULATION_SEED"), number("SIMULATION_SEEDS")) {
+        (Some(seed), _) => (seed, 1),
+        (None, count) => (1, count.unwrap_or(500)),
+    };
+    let total = simulation::run(first, count).unwrap_or_else(|broken| panic!("{broken}"));
+    println!("{total}");
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var_os(name)?.to_str()?.parse().ok()
+}
