@@ -4,7 +4,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod answers;
 mod golden;
+mod loki_limits;
 mod world;
 
 /// Plays scenarios at the same time. What one of them says stands under its name.
