@@ -88,6 +88,7 @@ fn the_poisoned_request_is_taken_apart() {
     world.receiver.set_fault(Some(Fault::Poison(500, "b-2")));
     let other = world.pod("other", &[]);
     world.start();
+    world.until_metric("push_requests_total{code=\"500\"}", 1.0);
     let mut others = 0;
     let lines = |world: &World| world.lines().into_iter().filter(|line| !line.starts_with("other")).count();
     world.until("the others of its request pass", || {
@@ -98,7 +99,7 @@ fn the_poisoned_request_is_taken_apart() {
         }
         lines(&world) >= 8
     });
-    assert!(world.get("/readyz").0 == 200 && world.get("/readyz").1.contains("500"), "{:?}", world.get("/readyz"));
+    world.until_metric("held_label_sets", 1.0);
     world.receiver.set_fault(None);
     world.until("the poisoned ones too", || lines(&world) == 12);
     let of = |name: &str| world.lines().into_iter().filter(|line| line.starts_with(name)).collect::<Vec<_>>();

@@ -5,8 +5,16 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod answers;
+mod bytes;
+mod containers;
 mod golden;
+mod idle;
+mod life;
 mod loki_limits;
+mod odd_files;
+mod positions;
+mod restarts;
+mod settings;
 mod world;
 
 /// Plays scenarios at the same time. What one of them says stands under its name.

@@ -138,13 +138,14 @@ impl World {
         self.until(&format!("it says {words:?}"), || self.words().contains(words));
     }
 
-    pub(crate) fn until(&self, what: &str, is_so: impl Fn() -> bool) {
+    pub(crate) fn until(&self, what: &str, mut is_so: impl FnMut() -> bool) {
         let begun = clock::monotonic();
         while !is_so() {
             assert!(
                 clock::monotonic() - begun < SOON,
-                "never: {what}; stored: {:?}; the agent's words:\n{}",
-                self.lines().iter().rev().take(20).map(|line| line.get(..80).unwrap_or(line)).collect::<Vec<_>>(),
+                "never: {what}; stored: {:?}; {:?}; the agent's words:\n{}",
+                self.lines().iter().rev().take(10).map(|line| line.get(..30).unwrap_or(line)).collect::<Vec<_>>(),
+                self.receiver.stats(),
                 self.words()
             );
             std::thread::sleep(Duration::from_millis(5));
