@@ -5,6 +5,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test: what fails here is to fail")]
 
+#[path = "golden/reader.rs"]
+mod reader;
+
 use penstock::config::{LineForm, Source};
 use penstock::encode;
 use penstock::framing::cri;
@@ -13,7 +16,7 @@ use penstock::parse::{ShapeContext, Shaper};
 use penstock::types::entry::Record;
 use penstock::types::pod::Pod;
 use prost::Message;
-use saphyr::{LoadableYamlNode, Yaml};
+use reader::{Case, Entry};
 use std::collections::{BTreeMap, HashSet};
 
 #[derive(Clone, PartialEq, Message)]
@@ -48,15 +51,6 @@ struct Timestamp {
     nanos: i64,
 }
 
-/// An entry as a case says it should be, or as it came out.
-#[derive(Debug, PartialEq)]
-struct Entry {
-    labels: String,
-    time_ns: i64,
-    line: String,
-    metadata: BTreeMap<String, String>,
-}
-
 /// The built-in defaults, name → source.
 fn default_labels() -> BTreeMap<String, Source> {
     let label = |key: &str| Source::PodLabel(key.to_owned());
@@ -79,17 +73,8 @@ fn default_metadata() -> BTreeMap<String, Source> {
         .into()
 }
 
-fn text_map(yaml: &Yaml<'_>) -> BTreeMap<String, String> {
-    let pairs = yaml.as_mapping().into_iter().flatten();
-    pairs.map(|(key, value)| (key.as_str().unwrap().to_owned(), value.as_str().unwrap().to_owned())).collect()
-}
-
-fn items<'a>(yaml: &'a Yaml<'a>) -> &'a [Yaml<'a>] {
-    yaml.as_sequence().map(Vec::as_slice).unwrap_or_default()
-}
-
-fn pod_of(case: &Yaml<'_>) -> Pod {
-    let labels = text_map(&case["pod_labels"]);
+fn pod_of(case: &Case) -> Pod {
+    let labels = case.pod_labels.clone();
     let has = |key: &str, value: &str| labels.get(key).is_some_and(|found| found == value);
     let is_gateway = has("app.kubernetes.io/name", "aigateway");
     Pod {
@@ -103,40 +88,19 @@ fn pod_of(case: &Yaml<'_>) -> Pod {
     }
 }
 
-fn expected_of(case: &Yaml<'_>) -> Vec<Entry> {
-    let entry = |entry: &Yaml<'_>| {
-        let mut labels = text_map(&entry["labels"]);
-        labels.insert("namespace".to_owned(), "ns".to_owned());
-        labels.insert("node_name".to_owned(), "gpu-node-1".to_owned());
-        let labels: Vec<_> = labels.iter().map(|(name, value)| format!("{name}=\"{value}\"")).collect();
-        let mut metadata = entry.as_mapping_get("structured_metadata").map(text_map).unwrap_or_default();
-        metadata.insert("pod".to_owned(), "p-0".to_owned());
-        metadata.insert("container".to_owned(), "c".to_owned());
-        let time_ns = entry["time_ns"].as_integer().unwrap();
-        Entry {
-            labels: format!("{{{}}}", labels.join(", ")),
-            time_ns,
-            line: entry["line"].as_str().unwrap().to_owned(),
-            metadata,
-        }
-    };
-    items(&case["entries"]).iter().map(entry).collect()
-}
-
-fn entries_of(case: &Yaml<'_>) -> Vec<Entry> {
+fn entries_of(case: &Case) -> Vec<Entry> {
     let pod = pod_of(case);
     if !pod.collect {
         return Vec::new();
     }
-    let is_envelope = case.as_mapping_get("line").is_some();
-    let mut shaper = Shaper::new(if is_envelope { LineForm::Envelope } else { LineForm::Compact });
+    let mut shaper = Shaper::new(if case.is_envelope { LineForm::Envelope } else { LineForm::Compact });
     let origin = Origin { pod: &pod, container: "c", node_name: "gpu-node-1" };
     let mut labels = ContainerLabels::new(origin, &default_labels(), &default_metadata());
     let envelope = labels.envelope().to_vec();
     let mut open: [Option<(i64, Vec<u8>)>; 2] = [None, None];
     let (mut sent, mut found) = (HashSet::new(), Vec::new());
-    for raw in items(&case["raw"]) {
-        let raw = raw.as_str().unwrap().as_bytes();
+    for raw in &case.raw {
+        let raw = raw.as_bytes();
         let prefix = cri::parse_prefix(raw).unwrap();
         let (time_ns, mut content) = open[prefix.std_stream.index()].take().unwrap_or((prefix.time_ns, Vec::new()));
         content.extend_from_slice(&raw[prefix.content_start..]);
@@ -171,15 +135,16 @@ fn through_the_wire(labels: &str, time_ns: i64, line: &[u8], metadata: &[u8]) ->
     let [entry] = &stream.entries[..] else { panic!("one entry") };
     let timestamp = entry.timestamp.clone().unwrap();
     let time_ns = timestamp.seconds * 1_000_000_000 + timestamp.nanos;
-    Entry { labels: stream.labels, time_ns, line: entry.line.clone(), metadata: entry.metadata.clone() }
+    let pairs = stream.labels.trim_matches(['{', '}']).split(", ").map(|pair| pair.split_once("=\"").unwrap());
+    let labels = pairs.map(|(name, value)| (name.to_owned(), value.strip_suffix('"').unwrap().to_owned())).collect();
+    Entry { labels, time_ns, line: entry.line.clone(), metadata: entry.metadata.clone() }
 }
 
 #[test]
 fn every_case_comes_out_as_written() {
-    let documents = Yaml::load_from_str(include_str!("golden/cases.yaml")).unwrap();
-    let cases = items(&documents[0]);
+    let cases = reader::cases();
     assert!(cases.len() >= 23, "the file was read: {} cases", cases.len());
     for case in cases {
-        assert_eq!(entries_of(case), expected_of(case), "{}", case["name"].as_str().unwrap());
+        assert_eq!(entries_of(&case), case.entries, "{}", case.name);
     }
 }

@@ -100,19 +100,21 @@ impl AgentProcess {
     /// # Errors
     /// A file cannot be written or the program not be started.
     pub fn start(program: &Path, settings: &AgentSettings, folder: &Path) -> Result<Self> {
-        let (config, log) = (folder.join("penstock.yaml"), folder.join("penstock.log"));
-        std::fs::write(&config, settings.yaml()).with_context(|| format!("writing {}", config.display()))?;
         std::fs::create_dir_all(&settings.data_dir)?;
+        Self::start_with(Command::new(program), &settings.yaml(), &[], folder)
+    }
+
+    /// As [`Self::start`], with any configuration, environment (that of `program`), and further arguments of `run`.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn start_with(mut program: Command, yaml: &str, more: &[&str], folder: &Path) -> Result<Self> {
+        let (config, log) = (folder.join("penstock.yaml"), folder.join("penstock.log"));
+        std::fs::write(&config, yaml).with_context(|| format!("writing {}", config.display()))?;
         let out = File::options().create(true).append(true).open(&log)?;
-        let child = Command::new(program)
-            .args(["run", "--config"])
-            .arg(&config)
-            .stdin(Stdio::null())
-            .stdout(out.try_clone()?)
-            .stderr(out)
-            .process_group(0)
-            .spawn()
-            .with_context(|| format!("starting {}", program.display()))?;
+        program.args(["run", "--config"]).arg(&config).args(more);
+        program.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out).process_group(0);
+        let child = program.spawn().with_context(|| format!("starting {}", program.get_program().display()))?;
         Ok(Self { child, log })
     }
 
@@ -170,11 +172,16 @@ impl AgentProcess {
         line.and_then(|line| line.trim().split(' ').next()?.parse::<u64>().ok()).unwrap_or(0) * 1024
     }
 
+    /// Everything in its log.
+    #[must_use]
+    pub fn words(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()
+    }
+
     /// The last lines of its log.
     #[must_use]
     pub fn last_words(&self) -> String {
-        let text = std::fs::read(&self.log).unwrap_or_default();
-        let text = String::from_utf8_lossy(&text).into_owned();
+        let text = self.words();
         let lines: Vec<_> = text.lines().collect();
         lines[lines.len().saturating_sub(15)..].join("\n")
     }

@@ -64,6 +64,8 @@ pub struct Due<'a> {
 /// The requests that are not answered for.
 #[derive(Debug)]
 pub struct Delivery {
+    /// Requests with entries of one label set are in the order in which these were written; what is tried again and
+    /// the halves of a split keep their place.
     outgoing: Vec<Outgoing>,
     pace: Pace,
     next_id: u64,
@@ -144,7 +146,7 @@ impl Delivery {
     /// Takes parts for a new request; it goes when [`Delivery::due`] says so.
     pub fn add(&mut self, parts: Vec<Part>) {
         if !parts.is_empty() {
-            self.push(parts, Duration::ZERO, 0);
+            self.insert(self.outgoing.len(), parts, Duration::ZERO, 0);
         }
     }
 
@@ -172,8 +174,9 @@ impl Delivery {
         if self.under_way() >= self.under_way_max() {
             return Duration::MAX;
         }
-        let waiting = self.outgoing.iter().filter_map(|out| match out.state {
-            State::Waiting(until) => Some(until),
+        // What waits for an earlier one of its label sets waits for an answer, not for a time.
+        let waiting = self.outgoing.iter().enumerate().filter_map(|(place, out)| match out.state {
+            State::Waiting(until) => self.is_first_of_its_label_sets(place).then_some(until),
             State::UnderWay => None,
         });
         waiting.min().map_or(Duration::MAX, |until| until.max(self.closed_until).max(self.paced_until))
@@ -197,7 +200,7 @@ impl Delivery {
     ) -> Effects {
         let mut effects = Effects::default();
         let Some(place) = self.outgoing.iter().position(|out| out.id == id) else { return effects };
-        let mut out = self.outgoing.swap_remove(place);
+        let mut out = self.outgoing.remove(place);
         match verdict {
             Verdict::Stored => self.pass(now),
             Verdict::PartlyRefused(refusals) => {
@@ -209,20 +212,22 @@ impl Delivery {
             }
             Verdict::NotUnderstood { why } => {
                 effects.trouble = Some(why);
-                return self.split(out, "not_understood", now, effects);
+                return self.split(out, place, "not_understood", now, effects);
             }
-            Verdict::TooLarge => return self.split(out, "too_large", now, effects),
+            Verdict::TooLarge => return self.split(out, place, "too_large", now, effects),
             Verdict::TenantRate => {
                 self.pace.refused(now);
                 let wait = self.wait(BACKOFF, BACKOFF_MAX, out.failures, retry_after);
-                self.retry(out, now + wait);
+                self.retry(place, out, now + wait);
                 return effects;
             }
             Verdict::StreamRate { labels } => {
-                return self.some_refused(out, labels.as_deref(), (BACKOFF, BACKOFF_MAX), now, labels_of);
+                let pauses = (BACKOFF, BACKOFF_MAX);
+                return self.some_refused(out, place, labels.as_deref(), pauses, now, labels_of);
             }
             Verdict::TooManyStreams { labels } => {
-                return self.some_refused(out, labels.as_deref(), (NEW_STREAMS, NEW_STREAMS_MAX), now, labels_of);
+                let pauses = (NEW_STREAMS, NEW_STREAMS_MAX);
+                return self.some_refused(out, place, labels.as_deref(), pauses, now, labels_of);
             }
             Verdict::Retry { why } => {
                 effects.trouble = Some(why);
@@ -231,19 +236,19 @@ impl Delivery {
                 }
                 out.server_errors += u32::from(status >= 500);
                 if out.server_errors >= ERRORS_BEFORE_SPLIT && self.passed > out.passed_before && out.can_split() {
-                    return self.split(out, "server_error", now, effects);
+                    return self.split(out, place, "server_error", now, effects);
                 }
                 let wait = self.wait(BACKOFF, BACKOFF_MAX, self.failures, retry_after);
                 self.fail(now + wait);
                 let wait = self.wait(BACKOFF, BACKOFF_MAX, out.failures, retry_after);
-                self.retry(out, now + wait);
+                self.retry(place, out, now + wait);
                 return effects;
             }
             Verdict::Hold { why } => {
                 effects.trouble = Some(why);
                 let wait = self.wait(HOLD, HOLD_MAX, self.failures, retry_after);
                 self.fail(now + wait);
-                self.retry(out, now + wait);
+                self.retry(place, out, now + wait);
                 return effects;
             }
         }
@@ -251,12 +256,13 @@ impl Delivery {
         effects
     }
 
-    fn push(&mut self, parts: Vec<Part>, at: Duration, failures: u32) {
+    fn insert(&mut self, place: usize, parts: Vec<Part>, at: Duration, failures: u32) {
         let counted_bytes = parts.iter().map(|part| part.counted_bytes).sum();
         let id = RequestId(self.next_id);
         self.next_id += 1;
         let state = State::Waiting(at);
-        self.outgoing.push(Outgoing { id, parts, counted_bytes, state, failures, server_errors: 0, passed_before: 0 });
+        let out = Outgoing { id, parts, counted_bytes, state, failures, server_errors: 0, passed_before: 0 };
+        self.outgoing.insert(place, out);
     }
 
     /// While nothing passes one probe at a time is enough, two so that a poisoned one cannot hold up the rest.
@@ -265,12 +271,11 @@ impl Delivery {
     }
 
     fn is_first_of_its_label_sets(&self, place: usize) -> bool {
-        let Some(out) = self.outgoing.get(place) else { return false };
+        let Some((out, before)) = self.outgoing.get(..=place).and_then(<[_]>::split_last) else { return false };
         let shares = |other: &Outgoing| {
             other.parts.iter().any(|theirs| out.parts.iter().any(|ours| ours.label_set == theirs.label_set))
         };
-        let is_before = |other: &Outgoing| other.state == State::UnderWay || other.first_part() < out.first_part();
-        !self.outgoing.iter().any(|other| other.id != out.id && is_before(other) && shares(other))
+        !before.iter().any(shares)
     }
 
     fn pass(&mut self, now: Duration) {
@@ -287,10 +292,10 @@ impl Delivery {
         self.closed_until = closed_until;
     }
 
-    fn retry(&mut self, mut out: Outgoing, at: Duration) {
+    fn retry(&mut self, place: usize, mut out: Outgoing, at: Duration) {
         out.failures += 1;
         out.state = State::Waiting(at);
-        self.outgoing.push(out);
+        self.outgoing.insert(place, out);
     }
 
     fn wait(&mut self, first: Duration, most: Duration, failures: u32, retry_after: Option<Duration>) -> Duration {
@@ -309,12 +314,11 @@ impl Outgoing {
     fn can_split(&self) -> bool {
         self.parts.len() > 1 || self.parts.first().is_some_and(|part| part.count > 1)
     }
-
-    fn first_part(&self) -> Option<PartId> {
-        self.parts.iter().map(|part| part.id).min()
-    }
 }
 
 fn is_waiting(out: &Outgoing, now: Duration) -> bool {
     matches!(out.state, State::Waiting(until) if until <= now)
 }
+
+#[cfg(test)]
+mod tests;

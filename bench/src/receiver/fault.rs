@@ -11,6 +11,8 @@ pub enum Fault {
     Status(u16),
     /// 429 with `Retry-After: SECONDS`, as a proxy in front of Loki may send it; nothing is stored.
     RetryAfter(u32),
+    /// This status, with a short text, for pushes with a line that holds this; nothing of them is stored.
+    Poison(u16, &'static str),
     /// Tenant rate: 429 for the whole request in Loki's words.
     TooMany,
     /// Per-stream rate: the ingester takes no stream; 429 in Loki's words.

@@ -16,6 +16,7 @@ use super::fault::{Fault, Times};
 use super::read::{self, Params, ReadResult};
 use super::refusal::Answer;
 use super::shared::Shared;
+use super::wire::PushRequest;
 
 const NGINX_413: &str = "<html>\r\n<head><title>413 Request Entity Too Large</title></head>\r\n<body>\r\n<center><h1>413 \
     Request Entity Too Large</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>";
@@ -101,7 +102,10 @@ fn answer(shared: &Shared, fault: Option<Fault>, request_no: u64, headers: &Head
     let tenant = if shared.config.auth_enabled { tenant } else { "fake" };
     let limit = shared.config.limits.body_bytes_max;
     let answer = match body::decode(header(CONTENT_TYPE), header(CONTENT_ENCODING), body, limit) {
-        Ok((request, decoded_bytes)) => shared.push(tenant, fault, request_no, request, decoded_bytes),
+        Ok((request, decoded_bytes)) => match poisoned(fault, &request) {
+            Some(status) => Answer::new(status, "fault on request"),
+            None => shared.push(tenant, fault, request_no, request, decoded_bytes),
+        },
         Err(why) => Answer::new(400, why),
     };
     match fault {
@@ -109,6 +113,13 @@ fn answer(shared: &Shared, fault: Option<Fault>, request_no: u64, headers: &Head
         Some(Fault::StoreThen500) => Some(Answer::new(500, "rpc error: code = Unavailable desc = fault on request")),
         _ => Some(answer),
     }
+}
+
+/// The status of a push that holds what is poison.
+fn poisoned(fault: Option<Fault>, request: &PushRequest) -> Option<u16> {
+    let Some(Fault::Poison(status, text)) = fault else { return None };
+    let holds = |line: &[u8]| memchr::memmem::find(line, text.as_bytes()).is_some();
+    request.streams.iter().flat_map(|stream| &stream.entries).any(|entry| holds(&entry.line)).then_some(status)
 }
 
 fn params(request: &Request<Incoming>) -> Params {

@@ -12,6 +12,7 @@ impl Delivery {
     pub(super) fn split(
         &mut self,
         out: Outgoing,
+        place: usize,
         reason: &'static str,
         now: Duration,
         mut effects: Effects,
@@ -19,8 +20,8 @@ impl Delivery {
         let mut parts = out.parts;
         if parts.len() > 1 {
             let second = parts.split_off(parts.len() / 2);
-            self.push(parts, now, 0);
-            self.push(second, now, 0);
+            self.insert(place, second, now, 0);
+            self.insert(place, parts, now, 0);
             return effects;
         }
         let Some(part) = parts.pop() else { return effects };
@@ -33,8 +34,8 @@ impl Delivery {
         let [first, second] = halves(part);
         let [first, second] = [first, second].map(|half| Part { id: self.next_part_id(), ..half });
         effects.splits.push(Split { from, into: [first.id, second.id], shares });
-        self.push(vec![first], now, 0);
-        self.push(vec![second], now, 0);
+        self.insert(place, vec![second], now, 0);
+        self.insert(place, vec![first], now, 0);
         effects
     }
 
@@ -42,6 +43,7 @@ impl Delivery {
     pub(super) fn some_refused<'a>(
         &mut self,
         mut out: Outgoing,
+        place: usize,
         labels: Option<&str>,
         (first, most): (Duration, Duration),
         now: Duration,
@@ -53,7 +55,7 @@ impl Delivery {
         let wait = self.wait(first, most, failures, None);
         let is_single = out.parts.iter().all(|part| Some(part.label_set) == out.parts.first().map(|p| p.label_set));
         if is_single {
-            self.retry(out, now + wait);
+            self.retry(place, out, now + wait);
             return effects;
         }
         effects.alone.extend(out.parts.iter().map(|part| part.label_set));
@@ -61,13 +63,13 @@ impl Delivery {
         if out.parts.iter().any(is_named) {
             let (refused, stored) = out.parts.into_iter().partition(is_named);
             effects.answered = stored;
-            self.push(refused, now + wait, failures + 1);
+            self.insert(place, refused, now + wait, failures + 1);
             return effects;
         }
         // It cannot be told whose they were: each label set apart. A double is better than a loss.
         while let Some(label_set) = out.parts.first().map(|part| part.label_set) {
             let (own, others) = out.parts.into_iter().partition(|part| part.label_set == label_set);
-            self.push(own, now + wait, failures + 1);
+            self.insert(place, own, now + wait, failures + 1);
             out.parts = others;
         }
         effects

@@ -62,7 +62,10 @@ impl LogFile for OsFile {
 #[derive(Debug)]
 pub struct OsDisk {
     log_dir: PathBuf,
+    /// Where symlinks may lead.
     link_dirs: Vec<PathBuf>,
+    /// Where files themselves may be: these and `log_dir`.
+    file_dirs: Vec<PathBuf>,
     folders: OwnedFd,
     growth: OwnedFd,
 }
@@ -74,9 +77,12 @@ impl OsDisk {
     /// `log_dir` is not there, or the system has no inotify instance left (`fs.inotify.max_user_instances`).
     pub fn new(log_dir: &Path, link_dirs: &[PathBuf]) -> io::Result<Self> {
         let flags = CreateFlags::NONBLOCK | CreateFlags::CLOEXEC;
+        let log_dir = log_dir.canonicalize()?;
+        let link_dirs: Vec<PathBuf> = link_dirs.iter().filter_map(|dir| dir.canonicalize().ok()).collect();
         Ok(Self {
-            log_dir: log_dir.canonicalize()?,
-            link_dirs: link_dirs.iter().filter_map(|dir| dir.canonicalize().ok()).collect(),
+            file_dirs: link_dirs.iter().chain([&log_dir]).cloned().collect(),
+            log_dir,
+            link_dirs,
             folders: inotify::init(flags)?,
             growth: inotify::init(flags)?,
         })
@@ -116,7 +122,8 @@ impl OsDisk {
     fn open_plain(&self, path: &Path) -> Result<File, OpenError> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let (file, allowed) = match rustix::fs::open(path, flags, Mode::empty()) {
-            Ok(fd) => (File::from(fd), std::slice::from_ref(&self.log_dir)),
+            // What docker rotated lies beside the file to which its link leads.
+            Ok(fd) => (File::from(fd), &*self.file_dirs),
             Err(Errno::LOOP) => {
                 let target = path.canonicalize().map_err(gone_or)?;
                 (
