@@ -158,10 +158,22 @@ fn admin() {
     let (_, metrics) = world.get("/metrics");
     let names: HashSet<_> = metrics.lines().filter_map(|line| line.split(['{', ' ']).next()).collect();
     for name in [
-        "lines_total", "bytes_total", "captured_bytes_total", "capture_lost_bytes_total", "confirmed_lines_total",
-        "unconfirmed_lines_total", "mismatched_lines_total", "dropped_bytes_total", "push_requests_total",
-        "push_seconds_bucket", "delivery_lag_seconds_count", "backlog_bytes", "memory_bytes",
-        "rate_limit_bytes_per_second", "streams", "hook_info",
+        "lines_total",
+        "bytes_total",
+        "captured_bytes_total",
+        "capture_lost_bytes_total",
+        "confirmed_lines_total",
+        "unconfirmed_lines_total",
+        "mismatched_lines_total",
+        "dropped_bytes_total",
+        "push_requests_total",
+        "push_seconds_bucket",
+        "delivery_lag_seconds_count",
+        "backlog_bytes",
+        "memory_bytes",
+        "rate_limit_bytes_per_second",
+        "streams",
+        "hook_info",
     ] {
         assert!(names.contains(&*format!("penstock_{name}")), "{name} is missing");
     }

@@ -348,6 +348,12 @@ impl Disk for FakeDisk {
         fs.watch(Watched::Growth(file.number), refused)
     }
 
+    fn has_writer(&mut self, file: &FakeFile) -> Option<bool> {
+        let fs = self.0.borrow();
+        let tells = fs.trouble.folder_refused == 0.0;
+        tells.then(|| fs.nodes.get(&file.number).is_some_and(|node| node.writers > 0))
+    }
+
     fn unwatch(&mut self, watch: WatchId) {
         self.0.borrow_mut().watches.retain(|_, known| *known != watch.0);
     }

@@ -105,7 +105,19 @@ impl Outside for Way {
 
     fn save(&mut self, encoded: Vec<u8>, _: bool) {
         if self.lives() {
-            if std::env::var_os("SIMDBG").is_some() { println!("save {:?}", store::decode(&encoded).map(|p| p.files.iter().map(|f| format!("{} {} {} fin {} {:?}/{:?}", f.folder, f.restart, f.bytes, f.is_finished, f.streams[0].offset, f.streams[1].offset)).collect::<Vec<_>>())); }
+            if std::env::var_os("SIMDBG").is_some() {
+                println!(
+                    "save {:?}",
+                    store::decode(&encoded).map(|p| p
+                        .files
+                        .iter()
+                        .map(|f| format!(
+                            "{} {} {} fin {} {:?}/{:?}",
+                            f.folder, f.restart, f.bytes, f.is_finished, f.streams[0].offset, f.streams[1].offset
+                        ))
+                        .collect::<Vec<_>>())
+                );
+            }
             self.saves.extend(store::decode(&encoded));
             self.data.former = self.data.positions.replace(encoded);
         }
@@ -141,7 +153,14 @@ pub(super) struct Setup {
 
 impl Life {
     /// Starts it.
-    pub(super) fn start(setup: &Setup, fs: &Rc<RefCell<Fs>>, log_dir: &Path, data: DataDir, started: std::time::Duration, seed: u64) -> Self {
+    pub(super) fn start(
+        setup: &Setup,
+        fs: &Rc<RefCell<Fs>>,
+        log_dir: &Path,
+        data: DataDir,
+        started: std::time::Duration,
+        seed: u64,
+    ) -> Self {
         let disk = FakeDisk(Rc::clone(fs));
         let saved = data.positions().files;
         let source = FileSource::new(disk, log_dir.to_path_buf(), setup.backlog_bytes_max, saved, false);

@@ -128,11 +128,17 @@ impl Book {
             println!("{words}");
         }
         for (number, file) in self.files.iter().enumerate() {
-            println!("file {number}: {} restart {} place {:?} names {}", file.folder, file.restart, file.place, file.names);
+            println!(
+                "file {number}: {} restart {} place {:?} names {}",
+                file.folder, file.restart, file.place, file.names
+            );
         }
         for (number, line) in self.lines.iter().enumerate() {
             let state = (line.stored.is_some(), line.excuse, line.is_complete, line.is_tick);
-            println!("line {number}: std stream {} from {:?} to {:?}, stored, excuse, complete, equal: {state:?}", line.stream, line.start, line.last_file);
+            println!(
+                "line {number}: std stream {} from {:?} to {:?}, stored, excuse, complete, equal: {state:?}",
+                line.stream, line.start, line.last_file
+            );
         }
     }
 

@@ -53,7 +53,7 @@ impl<D: Disk> FileSource<D> {
         if let Some(slot) = self.instances.get_mut(key.0 as usize) {
             *slot = Some(instance);
         }
-        self.watch_closing(key);
+        self.watch_closing(key, now);
         self.names_vanished(key, &names);
         if has_more {
             self.enqueue(key);
@@ -113,13 +113,8 @@ impl<D: Disk> FileSource<D> {
             instance.aliases.push((candidate.name, stat.inode, id));
             return;
         }
-        let has_writer = if candidate.is_gzip { Some(false) } else { self.disk.has_writer(&open) };
         let mut file = Tracked::new(0, open, stat, candidate.name, candidate.is_gzip, now);
         file.id = id;
-        if has_writer == Some(false) {
-            // Closed before we came: nobody will tell.
-            file.closed_at = Some(now.mono);
-        }
         self.set_start(&mut file);
         if let Some(place) = twin {
             // The live file was replaced by a copy of itself: what was read of it is read.
@@ -142,12 +137,16 @@ impl<D: Disk> FileSource<D> {
         }
     }
 
-    fn watch_closing(&mut self, key: InstanceKey) {
+    fn watch_closing(&mut self, key: InstanceKey, now: Now) {
         let Self { disk, instances, targets, events, .. } = self;
         let Some(instance) = instances.get_mut(key.0 as usize).and_then(Option::as_mut) else { return };
         for file in instance.files.iter_mut().filter(|file| file.close_watch.is_none() && !file.is_gzip) {
             let Some(open) = &file.file else { continue };
             file.close_watch = disk.watch_close(open);
+            if disk.has_writer(open) == Some(false) {
+                // Closed before we came: nobody will tell.
+                file.closed_at = Some(now.mono);
+            }
             match file.close_watch {
                 Some(watch) => {
                     targets.insert(watch, Target::Close(key, file.number));
