@@ -19,9 +19,9 @@ pub trait Store {
 /// What arrived so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Count {
-    /// Entries stored, doubled ones too.
+    /// Entries stored that differ in label set, time or text.
     pub lines: u64,
-    /// Bytes of their lines.
+    /// Bytes of all lines stored.
     pub bytes: u64,
 }
 
@@ -32,7 +32,8 @@ impl Store for Receiver {
 
     fn count(&self) -> Count {
         let stats = self.stats();
-        Count { lines: stats.entries_stored, bytes: stats.line_bytes_stored }
+        let stored_again = stats.entries_received_twice - stats.entries_deduplicated;
+        Count { lines: stats.entries_stored - stored_again, bytes: stats.line_bytes_stored }
     }
 
     fn each(&self, take: &mut dyn FnMut(&Stored<'_>)) {
