@@ -1,9 +1,9 @@
 //! Delivery against a Loki whose answers the test gives, on a clock that it moves.
 
 use super::*;
-use crate::types::request::Refusal;
 use crate::encode;
 use crate::send::answer;
+use crate::types::request::Refusal;
 use std::collections::BTreeMap;
 
 const MS: Duration = Duration::from_millis(1);
@@ -282,7 +282,12 @@ fn too_many_streams_is_a_long_pause_for_one() {
     let mut bench = Bench::new();
     bench.add(&[(0, &["a"])]);
     let (id, _) = bench.next();
-    bench.answer(id, 429, "Maximum active stream limit exceeded when trying to create stream {a=\"0\"}, reduce the", None);
+    bench.answer(
+        id,
+        429,
+        "Maximum active stream limit exceeded when trying to create stream {a=\"0\"}, reduce the",
+        None,
+    );
     assert!(bench.delivery.deadline() >= bench.now + 15 * S);
     bench.add(&[(1, &["b"])]);
     assert_eq!(bench.due().unwrap().1[0].0, 1);
