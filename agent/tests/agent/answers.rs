@@ -5,7 +5,6 @@
 use super::world::{World, append, line};
 use penstock_bench::receiver::{Fault, Times};
 
-
 #[test]
 fn trouble_passes_and_nothing_is_lost() {
     super::together(&[

@@ -79,7 +79,8 @@ fn expected(case: &Case, number: usize, shift_s: i64) -> Vec<Entry> {
         let mut entry = entry.clone();
         entry.labels.insert("namespace".into(), format!("ns-{number}"));
         entry.time_ns += shift_s * 1_000_000_000;
-        entry.line = moved(&entry.line, shift_s).replace("\"namespace\":\"ns\"", &format!("\"namespace\":\"ns-{number}\""));
+        entry.line =
+            moved(&entry.line, shift_s).replace("\"namespace\":\"ns\"", &format!("\"namespace\":\"ns-{number}\""));
         entry
     };
     case.entries.iter().map(entry).collect()

@@ -53,15 +53,18 @@ fn under_load() {
         let writer = scope.spawn(|| {
             let mut lines = 0;
             while !is_over.load(Ordering::Relaxed) {
-                file.write_all(&line(format!("line-{lines}"))).unwrap();
-                lines += 1;
+                for _ in 0..20 {
+                    file.write_all(&line(format!("line-{lines}"))).unwrap();
+                    lines += 1;
+                }
+                std::thread::sleep(Duration::from_millis(5));
             }
             lines
         });
-        for stop in 1..=3_usize {
+        for stop in 1..=3 {
             world.start();
             let before = world.receiver.stats().entries_stored;
-            world.until("some arrive", || world.receiver.stats().entries_stored > before + 500 * stop as u64);
+            world.until("some arrive", || world.receiver.stats().entries_stored > before + 500 * stop);
             let (status, took) = world.stop();
             assert!(status.success() && took < Duration::from_secs(3), "{took:?}");
         }
@@ -158,10 +161,22 @@ fn admin() {
     let (_, metrics) = world.get("/metrics");
     let names: HashSet<_> = metrics.lines().filter_map(|line| line.split(['{', ' ']).next()).collect();
     for name in [
-        "lines_total", "bytes_total", "captured_bytes_total", "capture_lost_bytes_total", "confirmed_lines_total",
-        "unconfirmed_lines_total", "mismatched_lines_total", "dropped_bytes_total", "push_requests_total",
-        "push_seconds_bucket", "delivery_lag_seconds_count", "backlog_bytes", "memory_bytes",
-        "rate_limit_bytes_per_second", "streams", "hook_info",
+        "lines_total",
+        "bytes_total",
+        "captured_bytes_total",
+        "capture_lost_bytes_total",
+        "confirmed_lines_total",
+        "unconfirmed_lines_total",
+        "mismatched_lines_total",
+        "dropped_bytes_total",
+        "push_requests_total",
+        "push_seconds_bucket",
+        "delivery_lag_seconds_count",
+        "backlog_bytes",
+        "memory_bytes",
+        "rate_limit_bytes_per_second",
+        "streams",
+        "hook_info",
     ] {
         assert!(names.contains(&*format!("penstock_{name}")), "{name} is missing");
     }

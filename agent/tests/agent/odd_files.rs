@@ -10,7 +10,9 @@ use std::process::Command;
 fn odd_files_are_left_alone_and_the_rest_goes_on() {
     super::together(&[
         ("a folder", || left_alone("is a folder", |file, _| fs::create_dir(file).unwrap())),
-        ("a symlink out", || left_alone("outside.log", |file, world| symlink(world.path("outside.log"), file).unwrap())),
+        ("a symlink out", || {
+            left_alone("outside.log", |file, world| symlink(world.path("outside.log"), file).unwrap())
+        }),
         ("a broken symlink", || goes_on(|file, world| symlink(world.path("nothing"), file).unwrap())),
         ("a FIFO", || left_alone("0.log", |file, _| run("mkfifo", file))),
         ("foreign names", || goes_on(|file, _| append(&file.with_file_name("core.1234"), "x"))),
@@ -82,7 +84,9 @@ fn docker() {
     let folder = world.path("docker").join("1234");
     fs::create_dir_all(&folder).unwrap();
     let file = folder.join("1234-json.log");
-    let json = |text: &str| format!("{{\"log\":\"{text}\\n\",\"stream\":\"stdout\",\"time\":\"{}\"}}\n", stamp(clock::wall_ns()));
+    let json = |text: &str| {
+        format!("{{\"log\":\"{text}\\n\",\"stream\":\"stdout\",\"time\":\"{}\"}}\n", stamp(clock::wall_ns()))
+    };
     append(&file, json("one"));
     symlink(&file, world.logs(pod).join("0.log")).unwrap();
     world.start();

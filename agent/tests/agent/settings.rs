@@ -27,7 +27,12 @@ fn a_wrong_configuration_is_refused_with_its_place() {
     let yaml = world.yaml();
     let wrong = format!("{yaml}backlog_bytes_max: 4Gib\ncolour: red\n");
     let line = yaml.lines().count() + 1;
-    refused(&world, &wrong, 2, &[&format!("wrong.yaml:{line}:20: backlog_bytes_max"), &format!(":{}:", line + 1), "colour"]);
+    refused(
+        &world,
+        &wrong,
+        2,
+        &[&format!("wrong.yaml:{line}:20: backlog_bytes_max"), &format!(":{}:", line + 1), "colour"],
+    );
     refused(&world, &yaml.replace("url:", "urls:"), 2, &["loki.urls", "wrong.yaml:"]);
     refused(&world, &format!("{yaml}memory_bytes_max: 64\n"), 2, &["memory_bytes_max"]);
     refused(&world, "a: [", 2, &["wrong.yaml:2:1:"]);
@@ -48,7 +53,12 @@ fn what_cannot_run_says_why_and_what_to_do() {
     refused(&world, &yaml.replace("capture: file", "capture: ebpf"), 1, &["set capture to"]);
     world.start();
     world.until_ready();
-    refused(&world, &yaml, 1, &["is in use by another agent", &world.agent().pid().to_string(), "two values of data_dir"]);
+    refused(
+        &world,
+        &yaml,
+        1,
+        &["is in use by another agent", &world.agent().pid().to_string(), "two values of data_dir"],
+    );
     let taken = yaml.replace(&data_dir, &world.path("other").to_string_lossy());
     refused(&world, &taken, 1, &[&world.settings.admin.to_string()]);
     assert_eq!(world.get("/healthz").0, 200, "the first one is not disturbed");
@@ -57,10 +67,7 @@ fn what_cannot_run_says_why_and_what_to_do() {
 
 #[test]
 fn without_a_kubernetes_api_it_runs_and_says_so() {
-    super::together(&[
-        ("closed port", || without_kubernetes("", "connect")),
-        ("wrong token", wrong_token),
-    ]);
+    super::together(&[("closed port", || without_kubernetes("", "connect")), ("wrong token", wrong_token)]);
 }
 
 fn kubeconfig(world: &World, server: &str) -> Command {
