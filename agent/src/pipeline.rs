@@ -232,8 +232,11 @@ impl<D: Disk> Pipeline<D> {
     #[must_use]
     pub fn wait(&self, now: Now) -> Duration {
         let mut at = self.saving.due().min(self.delivery.deadline()).min(self.second_at);
-        if self.batch.waiting_bytes() > 0 && self.delivery.under_way() < crate::limits::REQUESTS_IN_FLIGHT_MAX {
-            at = at.min(self.linger.due().max(self.delivery.opens_at()).max(now.mono + Duration::from_millis(1)));
+        // What waits for an answer to its label set, or for a free place, needs no time.
+        let opens_at = self.delivery.opens_at();
+        let is_ready = || self.batch.ready_bytes(&|id| self.delivery.is_busy(id)) > 0;
+        if opens_at < Duration::MAX && is_ready() {
+            at = at.min(self.linger.due().max(opens_at).max(now.mono + Duration::from_millis(1)));
         }
         let source = self.source.deadline();
         let is_full = !self.gate().is_open(0);

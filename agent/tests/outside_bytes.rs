@@ -79,6 +79,23 @@ proptest! {
         bodies::json_shape(&bytes);
         bodies::docker_line(&bytes);
         bodies::cri_prefix(&bytes);
+        bodies::checkpoint_file(&bytes);
+        bodies::journal(&bytes);
+        bodies::loki_error(&bytes);
+    }
+
+    #[test]
+    fn damaged_positions_are_no_positions_or_others_that_can_be_saved(
+        bytes in damaged("\\{\"files\":\\[\\{\"id\":[0-9]{1,20},\"folder\":\"a\",\"restart\":0,\"bytes\":1,\"is_finished\":true,\"streams\":\\[\\]\\}\\]\\}"),
+    ) {
+        bodies::checkpoint_file(&zstd::bulk::compress(&bytes, 1).unwrap());
+    }
+
+    #[test]
+    fn damaged_refusals_of_loki_are_never_taken_for_stored(
+        bytes in damaged("..([0-9]{0,21} errors like: )?(entry for stream '\\{a=\"b\"\\}' has timestamp too old: x|entry with timestamp 1 ignored, reason: 'entry too far behind',\nuser 'u', total ignored: [0-9]{1,21} out of 9 for stream: \\{\\}|Per stream rate limit exceeded)(; 2 errors like: x)?"),
+    ) {
+        bodies::loki_error(&bytes);
     }
 
     #[test]

@@ -172,6 +172,19 @@ impl AgentProcess {
         line.and_then(|line| line.trim().split(' ').next()?.parse::<u64>().ok()).unwrap_or(0) * 1024
     }
 
+    /// Processor time that it has used, in its own code and in the kernel (proc_pid_stat(5), hundredths of a second).
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn cpu(&self) -> Result<Duration> {
+        let stat =
+            std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).context("asking for processor time")?;
+        // The name of the program, in brackets, may hold blanks.
+        let fields = stat.rsplit_once(") ").map_or("", |(_, fields)| fields).split(' ');
+        let ticks = fields.skip(11).take(2).map(str::parse::<u64>).sum::<Result<u64, _>>()?;
+        Ok(Duration::from_millis(10 * ticks))
+    }
+
     /// Everything in its log.
     #[must_use]
     pub fn words(&self) -> String {

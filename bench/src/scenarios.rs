@@ -6,6 +6,7 @@
 //! A new scenario is a file below and a row of [`SCENARIOS`].
 
 pub mod formats;
+pub mod idle;
 pub mod kills;
 pub mod outage;
 pub mod rotation;
@@ -52,6 +53,7 @@ pub const SCENARIOS: &[Scenario] = &[
         what: "what is written and rotated while Loki is away arrives afterwards, in bounded memory",
         play: outage::play,
     },
+    Scenario { name: "idle", what: "250 idle files cost less than 0.2 % of a core", play: idle::play },
 ];
 
 /// The arguments of `cargo xtask soak`.

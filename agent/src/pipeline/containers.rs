@@ -179,8 +179,11 @@ impl<D: Disk> Pipeline<D> {
                 self.metrics.dropped_bytes.add(reason, bytes);
                 self.metrics.dropped_files.add(reason, files);
                 self.saving.touch(now);
-                let message = format!("{bytes} bytes of {files} log files are lost ({reason:?}), see docs/metrics.md");
-                self.report(format!("dropped {reason:?}"), &message, now);
+                if (bytes, files) != (0, 0) {
+                    let message =
+                        format!("{bytes} bytes of {files} log files are lost ({reason:?}), see docs/metrics.md");
+                    self.report(format!("dropped {reason:?}"), &message, now);
+                }
             }
             Event::Refused { path, why } => {
                 let message = format!("{} {why}", path.display());

@@ -182,9 +182,13 @@ impl Delivery {
         waiting.min().map_or(Duration::MAX, |until| until.max(self.closed_until).max(self.paced_until))
     }
 
-    /// When a new request may go as far as earlier trouble is concerned (monotonic).
+    /// When a new request may go as far as others are concerned (monotonic); [`Duration::MAX`] while that takes an
+    /// answer to one of those under way.
     #[must_use]
     pub fn opens_at(&self) -> Duration {
+        if self.under_way() >= self.under_way_max() {
+            return Duration::MAX;
+        }
         self.closed_until.max(self.paced_until)
     }
 

@@ -2,7 +2,6 @@
 
 use super::world::World;
 use penstock_bench::receiver::Fault;
-use std::fs;
 use std::time::Duration;
 
 #[test]
@@ -39,17 +38,10 @@ fn loki_stalls() {
 fn measure(world: &World, what: &str, time: Duration) {
     // What a start leaves to be done is done a few seconds later.
     std::thread::sleep(Duration::from_secs(4));
-    let before = cpu_ms(world.agent().pid());
+    let before = world.agent().cpu().unwrap();
     std::thread::sleep(time);
-    let used = cpu_ms(world.agent().pid()) - before;
-    let percent = used as f64 / time.as_millis() as f64 * 100.0;
-    println!("{what}: {used} ms of processor in {time:?}, {percent:.2} % of a core (debug build)");
+    let used = world.agent().cpu().unwrap() - before;
+    let percent = used.as_secs_f64() / time.as_secs_f64() * 100.0;
+    println!("{what}: {used:?} of processor in {time:?}, {percent:.2} % of a core (debug build)");
     assert!(percent < 1.0, "{what}: {percent:.2} %");
-}
-
-/// User and system time of a process (proc_pid_stat(5)), which counts in hundredths of a second.
-fn cpu_ms(pid: u32) -> u64 {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let fields: Vec<_> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
-    (fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()) * 10
 }

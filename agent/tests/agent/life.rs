@@ -53,15 +53,18 @@ fn under_load() {
         let writer = scope.spawn(|| {
             let mut lines = 0;
             while !is_over.load(Ordering::Relaxed) {
-                file.write_all(&line(format!("line-{lines}"))).unwrap();
-                lines += 1;
+                for _ in 0..20 {
+                    file.write_all(&line(format!("line-{lines}"))).unwrap();
+                    lines += 1;
+                }
+                std::thread::sleep(Duration::from_millis(5));
             }
             lines
         });
-        for stop in 1..=3_usize {
+        for stop in 1..=3 {
             world.start();
             let before = world.receiver.stats().entries_stored;
-            world.until("some arrive", || world.receiver.stats().entries_stored > before + 500 * stop as u64);
+            world.until("some arrive", || world.receiver.stats().entries_stored > before + 500 * stop);
             let (status, took) = world.stop();
             assert!(status.success() && took < Duration::from_secs(3), "{took:?}");
         }

@@ -95,7 +95,7 @@ impl World {
     /// `NAME-0` to `NAME-(count - 1)` in a pod's `0.log`.
     pub(crate) fn write(&self, pod: usize, name: &str, count: usize) -> Vec<String> {
         let lines: Vec<String> = (0..count).map(|n| format!("{name}-{n}")).collect();
-        append(&self.logs(pod).join("0.log"), &cri(&lines));
+        append(&self.logs(pod).join("0.log"), cri(&lines));
         lines
     }
 

@@ -2,13 +2,62 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test: what fails here is to fail")]
 
+use penstock::checkpoint::journal::{self, Record as JournalRecord};
+use penstock::checkpoint::store;
 use penstock::config::LineForm;
 use penstock::framing::{cri, docker};
 use penstock::limits::LINE_BYTES_MAX;
 use penstock::parse::{ShapeContext, Shaper};
+use penstock::send::answer;
 use penstock::types::entry::{EnvelopeMember, Record};
+use penstock::types::position::{FileId, StdStream};
+use penstock::types::request::Verdict;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
+use xxhash_rust::xxh3::xxh3_64;
+
+/// A checkpoint is what was saved, or damage that says what it is: never a panic. With a right checksum, too.
+pub(crate) fn checkpoint_file(bytes: &[u8]) {
+    let framed = [b"penstock positions 1\n", &xxh3_64(bytes).to_le_bytes()[..], bytes].concat();
+    for bytes in [bytes, &framed] {
+        match store::decode(bytes) {
+            Ok(positions) => {
+                let again = store::encode(&positions).expect("it can be saved");
+                assert_eq!(store::decode(&again).expect("it can be read"), positions);
+            }
+            Err(damage) => assert!(!damage.to_string().is_empty()),
+        }
+    }
+}
+
+/// A journal gives what is whole; what follows a broken record adds nothing, what precedes it stays.
+pub(crate) fn journal(bytes: &[u8]) {
+    let mut known = JournalRecord::default();
+    known.sent(FileId(7), StdStream::Stdout, 5);
+    let known = known.finish();
+    let framed =
+        [&u32::try_from(bytes.len()).unwrap().to_le_bytes()[..], &xxh3_64(bytes).to_le_bytes(), bytes].concat();
+    for rest in [bytes, &framed] {
+        let _any = journal::recover(rest);
+        let recovered = journal::recover(&[&known, rest].concat());
+        assert!(recovered.sent[&(FileId(7), StdStream::Stdout)] >= 5);
+    }
+}
+
+/// Status, then a body: only 200 and 204 mean stored, and a refusal counts at least one entry of a known kind.
+pub(crate) fn loki_error(bytes: &[u8]) {
+    let Some((status, body)) = bytes.split_first_chunk::<2>() else { return };
+    let body = String::from_utf8_lossy(body);
+    let any = u16::from_le_bytes(*status) % 1_000;
+    for status in [any, 0, 200, 204, 260, 400, 413, 429, 500] {
+        let verdict = answer::read(status, &body);
+        assert_eq!(verdict == Verdict::Stored, matches!(status, 200 | 204), "{status}");
+        if let Verdict::PartlyRefused(refusals) = verdict {
+            assert!(status == 400 && !refusals.is_empty());
+            assert!(refusals.iter().all(|one| one.entries > 0 && answer::refusals::REASONS.contains(&one.reason)));
+        }
+    }
+}
 
 /// The prefix of a CRI line is found without its content, and stands in the line.
 pub(crate) fn cri_prefix(bytes: &[u8]) {

@@ -119,6 +119,41 @@ impl Stage {
         Ok(())
     }
 
+    /// Containers without a process: each has a log file with one line.
+    ///
+    /// # Errors
+    /// A file cannot be written.
+    pub fn write_idle_files(&mut self, kind: Kind, count: usize) -> Result<()> {
+        let first = self.pods.len();
+        self.pods.extend((0..count).map(|n| pod(first + n, kind)));
+        fs::write(&self.settings.pods, kubectl_json(&self.pods, NODE))?;
+        let time = humantime::format_rfc3339_nanos(std::time::UNIX_EPOCH + wall());
+        for pod in &self.pods[first..] {
+            let folder = pod.log_folder(&self.world.pods_root).join(&pod.containers[0]);
+            fs::create_dir_all(&folder)?;
+            fs::write(folder.join("0.log"), format!("{time} stdout F {} says this and nothing more\n", pod.name))?;
+        }
+        Ok(())
+    }
+
+    /// Processor time that the agent has used.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn agent_cpu(&self) -> Result<Duration> {
+        self.agent.as_ref().context("no agent runs")?.cpu()
+    }
+
+    /// Ends the agent in order.
+    ///
+    /// # Errors
+    /// It did not end in time, or not with exit code 0.
+    pub fn stop_agent(&mut self) -> Result<()> {
+        let status = self.agent.take().context("no agent runs")?.stop(AGENT_PATIENCE)?;
+        ensure!(status.success(), "the agent ended with {status}");
+        Ok(())
+    }
+
     /// Starts the agent.
     ///
     /// # Errors
@@ -201,6 +236,10 @@ impl Stage {
         }
         Ok(tally)
     }
+}
+
+fn wall() -> Duration {
+    Duration::from_nanos(clock::wall_ns().try_into().unwrap_or(0))
 }
 
 fn pod(number: usize, kind: Kind) -> SamplePod {
