@@ -34,8 +34,13 @@ impl Default for Record {
 impl Record {
     /// Entries with these fingerprints went out in the label set with this text.
     pub fn fingerprints(&mut self, labels: &str, fingerprints: &[u64]) {
+        self.fingerprints_of(xxh3_64(labels.as_bytes()), fingerprints);
+    }
+
+    /// The same for a label set of which only the hash is known, as in [`Recovered`].
+    pub fn fingerprints_of(&mut self, labels: u64, fingerprints: &[u64]) {
         self.bytes.push(FINGERPRINTS);
-        self.bytes.extend_from_slice(&xxh3_64(labels.as_bytes()).to_le_bytes());
+        self.bytes.extend_from_slice(&labels.to_le_bytes());
         let count = u32::try_from(fingerprints.len()).unwrap_or(u32::MAX);
         self.bytes.extend_from_slice(&count.to_le_bytes());
         for fingerprint in fingerprints.iter().take(count as usize) {

@@ -117,6 +117,7 @@ impl<D: Disk> Pipeline<D> {
     /// Everything that an earlier journal said and that still counts.
     fn journal_so_far(&self) -> Vec<u8> {
         let mut record = Record::default();
+        self.journal_recovered(&mut record);
         for (labels, fingerprints) in self.batch.fingerprints() {
             record.fingerprints(labels, &fingerprints);
         }
@@ -128,6 +129,22 @@ impl<D: Disk> Pipeline<D> {
             }
         }
         record.finish()
+    }
+
+    /// What the last run had sent and this one has not come to yet: a second crash must find it too.
+    fn journal_recovered(&self, record: &mut Record) {
+        let here = self.source.file_ids();
+        for (labels, fingerprints) in &self.recovered.fingerprints {
+            record.fingerprints_of(*labels, fingerprints);
+        }
+        for ((file, std_stream), offset) in self.recovered.sent.iter().filter(|((file, _), _)| here.contains(file)) {
+            record.sent(*file, *std_stream, *offset);
+        }
+        for ((file, std_stream, offset), time_ns) in &self.recovered.moved {
+            if here.contains(file) {
+                record.moved(*file, *std_stream, *offset, *time_ns);
+            }
+        }
     }
 
     fn journal_stream(
