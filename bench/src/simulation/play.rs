@@ -327,11 +327,12 @@ impl Play {
         self.node.book.tell(|| format!("{clock:?} action {what} on container {at}; {lines} lines"));
         match what {
             0..70 => self.node.write(at, self.clock),
-            70..78 => self.node.rotate(at, self.clock),
+            // A line let go for memory is lost, and counted, where its file went meanwhile.
+            70..78 if self.setup.settings.memory_bytes_max >= MEMORY_BYTES_MIN => self.node.rotate(at, self.clock),
             78..84 => self.node.close_old(at),
             84..87 if self.random.bool() => self.node.end(at),
             87..90 => self.node.restart(at),
-            90 => self.node.copy_and_truncate(at, self.clock),
+            90 if self.setup.settings.memory_bytes_max >= MEMORY_BYTES_MIN => self.node.copy_and_truncate(at, self.clock),
             91 => self.step_clock(),
             92..95 => self.upset_loki(),
             95 => self.stop_agent(),
