@@ -37,7 +37,7 @@ impl Record {
         self.fingerprints_of(xxh3_64(labels.as_bytes()), fingerprints);
     }
 
-    /// As [`Record::fingerprints`], by the hash of the text.
+    /// The same for a label set of which only the hash is known, as in [`Recovered`].
     pub fn fingerprints_of(&mut self, labels: u64, fingerprints: &[u64]) {
         self.bytes.push(FINGERPRINTS);
         self.bytes.extend_from_slice(&labels.to_le_bytes());

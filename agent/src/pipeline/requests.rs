@@ -31,10 +31,7 @@ impl<D: Disk> Pipeline<D> {
                 return;
             }
             let is_slow = linger.push_time() > SLOW_PUSH;
-            // What is above the tenant's burst never passes.
-            let burst = usize::try_from(self.settings.burst).unwrap_or(usize::MAX);
-            let wanted = if is_slow { burst } else { self.settings.batch_bytes };
-            let bytes_max = wanted.min(REQUEST_BYTES_MAX);
+            let bytes_max = if is_slow { REQUEST_BYTES_MAX } else { self.settings.batch_bytes.min(REQUEST_BYTES_MAX) };
             let now_ms = u64::try_from(now.mono.as_millis()).unwrap_or(u64::MAX);
             let parts = batch.take(bytes_max, now_ms, &is_busy);
             if parts.is_empty() {
@@ -120,10 +117,10 @@ impl<D: Disk> Pipeline<D> {
     /// Everything that an earlier journal said and that still counts.
     fn journal_so_far(&self) -> Vec<u8> {
         let mut record = Record::default();
+        self.journal_recovered(&mut record);
         for (labels, fingerprints) in self.batch.fingerprints() {
             record.fingerprints(labels, &fingerprints);
         }
-        self.journal_recovered(&mut record);
         for (key, container) in &self.containers {
             let Some(ready) = &container.ready else { continue };
             for std_stream in [StdStream::Stdout, StdStream::Stderr] {
@@ -134,18 +131,17 @@ impl<D: Disk> Pipeline<D> {
         record.finish()
     }
 
-    /// What the last run left and this one has not come to yet: it may be killed before.
+    /// What the last run had sent and this one has not come to yet: a second crash must find it too.
     fn journal_recovered(&self, record: &mut Record) {
+        let here = self.source.file_ids();
         for (labels, fingerprints) in &self.recovered.fingerprints {
             record.fingerprints_of(*labels, fingerprints);
         }
-        for ((file, std_stream), offset) in &self.recovered.sent {
-            if self.source.saved(*file).is_some() {
-                record.sent(*file, *std_stream, *offset);
-            }
+        for ((file, std_stream), offset) in self.recovered.sent.iter().filter(|((file, _), _)| here.contains(file)) {
+            record.sent(*file, *std_stream, *offset);
         }
         for ((file, std_stream, offset), time_ns) in &self.recovered.moved {
-            if self.source.saved(*file).is_some() {
+            if here.contains(file) {
                 record.moved(*file, *std_stream, *offset, *time_ns);
             }
         }

@@ -98,6 +98,8 @@ pub(super) struct Book {
     pub(super) files: Vec<File>,
     /// Equal lines: text → lines written.
     pub(super) ticks: HashMap<Vec<u8>, Vec<usize>>,
+    /// A pod's labels were changed: what is sent again has the new ones.
+    pub(super) labels_changed: bool,
     /// What happened, in words; only where one seed is played again.
     pub(super) story: Option<Vec<String>>,
 }
@@ -134,7 +136,8 @@ impl Book {
             );
         }
         for (number, line) in self.lines.iter().enumerate() {
-            let state = (line.stored.is_some(), line.excuse, line.is_complete, line.is_tick);
+            let state =
+                (line.stored.as_ref().map(|stored| stored.time_ns), line.excuse, line.is_complete, line.is_tick);
             println!(
                 "line {number}: std stream {} from {:?} to {:?}, stored, excuse, complete, equal: {state:?}",
                 line.stream, line.start, line.last_file

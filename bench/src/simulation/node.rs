@@ -79,6 +79,8 @@ pub(super) struct Container {
     /// Nothing is written before this: the agent must be able to see a truncation.
     quiet_until: Duration,
     is_deleted: bool,
+    /// When the runtime closes the file before the live one.
+    old_until: Duration,
 }
 
 /// All of it.
@@ -158,6 +160,7 @@ impl Node {
                 files: 0,
                 quiet_until: Duration::ZERO,
                 is_deleted: false,
+                old_until: Duration::ZERO,
             });
             self.start_instance(self.containers.len() - 1, number, pod.is_json);
         }
@@ -302,7 +305,7 @@ impl Node {
     }
 
     /// The kubelet rotates: by renaming, and the runtime opens anew.
-    pub(super) fn rotate(&mut self, at: usize) {
+    pub(super) fn rotate(&mut self, at: usize, now: Duration) {
         if self.containers[at].live.is_none() || self.containers[at].old.is_some() {
             return;
         }
@@ -332,7 +335,22 @@ impl Node {
             }
         }
         container.old = Some(live);
+        container.old_until = now + Duration::from_millis(self.random.u64(..800));
         container.live = Some(open_live(&self.fs, &mut self.book, container));
+    }
+
+    /// Closes old files whose time has come: the runtime does so soon after a rotation.
+    pub(super) fn close_due(&mut self, now: Duration) {
+        for at in 0..self.containers.len() {
+            if now >= self.containers[at].old_until {
+                self.close_old(at);
+            }
+        }
+    }
+
+    /// When the next old file is closed.
+    pub(super) fn next_close(&self) -> Option<Duration> {
+        self.containers.iter().filter(|container| container.old.is_some()).map(|container| container.old_until).min()
     }
 
     /// The runtime flushes its half lines into the old file and closes it.
@@ -409,7 +427,9 @@ impl Node {
         let Some(live) = &self.containers[at].live else { return };
         let (inode, file) = (live.inode, live.file);
         let content = self.fs.borrow().node(inode).map(|node| node.bytes.clone()).unwrap_or_default();
-        if content.is_empty() || !self.fs.borrow().is_held(file) {
+        // Before the first look at a file nobody can know that it was emptied.
+        let is_known = self.book.files[file].starts.iter().any(|(.., line)| self.book.lines[*line].stored.is_some());
+        if content.is_empty() || !is_known || !self.fs.borrow().is_held(file) {
             return;
         }
         self.rotations += 1;

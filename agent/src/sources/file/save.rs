@@ -6,7 +6,7 @@ use super::{Event, FileSource, InstanceKey};
 use crate::metrics::label::DropReason;
 use crate::types::position::{FileId, FilePosition, Mark, StdStream};
 use crate::types::saved::{Positions, SavedFile, SavedStream};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 /// For each std stream of an instance the first record that is not answered for; `None` where nothing was begun.
 pub type Answered<'a> = &'a dyn Fn(InstanceKey) -> Option<[Mark; 2]>;
@@ -58,6 +58,12 @@ impl<D: Disk> FileSource<D> {
         instance.files.iter().find(|file| file.number == number)?.id
     }
 
+    /// The identities of all files that are held.
+    #[must_use]
+    pub fn file_ids(&self) -> HashSet<FileId> {
+        self.instances.iter().flatten().flat_map(|instance| &instance.files).filter_map(|file| file.id).collect()
+    }
+
     /// Goes to the start of the file being written: the container is wanted since a moment only.
     pub fn skip_rotated(&mut self, key: InstanceKey) {
         let Some(instance) = self.instances.get_mut(key.0 as usize).and_then(Option::as_mut) else { return };
@@ -70,7 +76,7 @@ impl<D: Disk> FileSource<D> {
     /// whose restart numbers show that they came and went.
     pub(super) fn count_lost_while_stopped(&mut self) {
         let mut oldest_here: BTreeMap<String, u32> = BTreeMap::new();
-        let mut here = std::collections::HashSet::new();
+        let mut here = HashSet::new();
         for instance in self.instances.iter().flatten() {
             let oldest = oldest_here.entry(instance.folder.clone()).or_insert(instance.restart);
             *oldest = (*oldest).min(instance.restart);
