@@ -13,6 +13,14 @@ use open::OpenEntry;
 use std::collections::{HashMap, VecDeque};
 use unique::Unique;
 
+/// What Loki adds to an entry (`detected_level`) on its way to the ingester, whose message limit counts it.
+const ADDED_BYTES: usize = 36;
+
+/// Bytes of a part as the ingester's message limit counts them.
+fn weight(part: &Part) -> usize {
+    part.entries.len() + part.count as usize * ADDED_BYTES
+}
+
 /// One label set: its text, what waits, and what was sent of late.
 #[derive(Debug, Default)]
 struct LabelSet {
@@ -92,7 +100,7 @@ impl Batch {
             None => set.unique.free_time(hash, entry.time_ns),
         };
         let bytes = entry.encoded_bytes(time_ns);
-        let is_full = set.waiting.back().is_some_and(|part| part.entries.len() + bytes > self.part_bytes_max);
+        let is_full = set.waiting.back().is_some_and(|part| weight(part) + bytes + ADDED_BYTES > self.part_bytes_max);
         if set.waiting.is_empty() || is_full {
             let entries = self.spare.pop().unwrap_or_default();
             set.waiting.push_back(Part { id: PartId(self.next_part), label_set: id, entries, ..Part::default() });
@@ -113,19 +121,19 @@ impl Batch {
     /// Takes parts for one request: the front parts of label sets that are free, in turn, until `bytes_max` is
     /// reached. `is_busy` says which label sets have a request under way.
     pub fn take(&mut self, bytes_max: usize, now_ms: u64, is_busy: &dyn Fn(LabelSetId) -> bool) -> Vec<Part> {
-        let (mut taken, mut bytes) = (Vec::new(), 0);
+        let (mut taken, mut bytes, mut weighed) = (Vec::new(), 0, 0);
         for _ in 0..self.round.len() {
             let Some(id) = self.round.pop_front() else { break };
             let Some(set) = self.sets.get_mut(id.0 as usize) else { continue };
             let is_alone = set.alone_until_ms > now_ms;
-            let front = set.waiting.front().map_or(0, |part| part.entries.len());
-            if is_busy(id) || (is_alone && !taken.is_empty()) || (bytes > 0 && bytes + front > bytes_max) {
+            let front = set.waiting.front().map_or(0, weight);
+            if is_busy(id) || (is_alone && !taken.is_empty()) || (weighed > 0 && weighed + front > bytes_max) {
                 self.round.push_back(id);
                 continue;
             }
-            while let Some(part) =
-                set.waiting.pop_front_if(|part| bytes == 0 || bytes + part.entries.len() <= bytes_max)
+            while let Some(part) = set.waiting.pop_front_if(|part| weighed == 0 || weighed + weight(part) <= bytes_max)
             {
+                weighed += weight(&part);
                 bytes += part.entries.len();
                 set.waiting_bytes -= part.entries.len();
                 taken.push(part);
@@ -134,7 +142,7 @@ impl Batch {
             if set.is_listed {
                 self.round.push_back(id);
             }
-            if bytes >= bytes_max || is_alone {
+            if weighed >= bytes_max || is_alone {
                 break;
             }
         }

@@ -31,7 +31,7 @@ use outside::Shell;
 use std::sync::Arc;
 use std::time::Duration;
 use storage::Storage;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 
@@ -42,6 +42,8 @@ use tracing::{info, warn};
 /// there, the admin address is in use, the kernel source was asked for.
 pub fn run(config: &Config, grace: Duration) -> anyhow::Result<()> {
     let clock = Clock::start();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let signals = runtime.block_on(async { Signals::listen() })?;
     let lock = Lock::take(&config.data_dir)?;
     check_capture(config.capture)?;
     raise_file_limit();
@@ -59,7 +61,6 @@ pub fn run(config: &Config, grace: Duration) -> anyhow::Result<()> {
     let client = send::http::Client::new(&config.loki)?;
     let shell = Shell { requests, journal, storage };
 
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let (snapshots, pods) = watch::channel(Arc::new(PodSnapshot::default()));
     let (stop, stopped) = watch::channel(false);
     let (streams, streams_asked) = mpsc::channel(8);
@@ -72,7 +73,7 @@ pub fn run(config: &Config, grace: Duration) -> anyhow::Result<()> {
     runtime.spawn(inbox::forward_streams(streams_asked, sender.clone()));
     runtime.spawn(inbox::forward_pods(pods.clone(), sender.clone()));
     let discovering = runtime.spawn(discover(config, clock, snapshots, stopped));
-    runtime.spawn(forward_signals(sender));
+    runtime.spawn(signals.forward(sender));
 
     let data = DataThread { pipeline, shell, receiver, pods, health, clock, grace };
     let thread = std::thread::Builder::new().name("penstock-data".into()).spawn(move || data.run())?;
@@ -141,18 +142,26 @@ fn discover(
     discovery::run(discovery, clock, snapshots, status, stopped)
 }
 
-async fn forward_signals(sender: inbox::Sender) {
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        warn!("cannot listen for signals; end the agent with SIGKILL, nothing is lost by that");
-        return;
-    };
-    loop {
-        tokio::select! {
-            _ = terminate.recv() => info!("SIGTERM: flushing"),
-            _ = interrupt.recv() => info!("SIGINT: flushing"),
+/// SIGTERM and SIGINT, from the first moment on.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// Call within the runtime.
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn forward(mut self, sender: inbox::Sender) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => info!("SIGTERM: flushing"),
+                _ = self.interrupt.recv() => info!("SIGINT: flushing"),
+            }
+            sender.put(Inbox::Stop);
         }
-        sender.put(Inbox::Stop);
     }
 }
 

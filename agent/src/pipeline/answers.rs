@@ -19,7 +19,6 @@ impl<D: Disk> Pipeline<D> {
         let verdict = answer::read(answer.status, &answer.body);
         if matches!(verdict, Verdict::Stored | Verdict::PartlyRefused(_)) {
             self.linger.pushed(answer.took);
-            self.trouble = None;
         }
         let batch = &self.batch;
         let texts = |id| batch.text(id);
@@ -40,6 +39,9 @@ impl<D: Disk> Pipeline<D> {
         if let Some(trouble) = effects.trouble {
             self.report("delivery".to_owned(), &format!("cannot deliver to Loki: {trouble}"), now);
             self.trouble = Some(trouble);
+        }
+        if self.delivery.held_label_sets() == 0 {
+            self.trouble = None;
         }
         for part in effects.answered {
             self.settle(part, now);

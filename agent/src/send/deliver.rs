@@ -27,7 +27,8 @@ const HOLD_MAX: Duration = Duration::from_secs(60);
 /// First wait of a new label set when the tenant has too many streams.
 const NEW_STREAMS: Duration = Duration::from_secs(30);
 const NEW_STREAMS_MAX: Duration = Duration::from_secs(600);
-/// Server errors after which a request is split, where others pass meanwhile.
+/// Server errors after which a request is split, where others pass meanwhile, or where it holds all there is and Loki
+/// answers 500: it may hold what Loki stumbles over. (502, 503 and 504 speak of the way there.)
 const ERRORS_BEFORE_SPLIT: u32 = 5;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -239,7 +240,8 @@ impl Delivery {
                     out.passed_before = self.passed;
                 }
                 out.server_errors += u32::from(status >= 500);
-                if out.server_errors >= ERRORS_BEFORE_SPLIT && self.passed > out.passed_before && out.can_split() {
+                let is_its_own = self.passed > out.passed_before || (status == 500 && self.outgoing.is_empty());
+                if out.server_errors >= ERRORS_BEFORE_SPLIT && is_its_own && out.can_split() {
                     return self.split(out, place, "server_error", now, effects);
                 }
                 let wait = self.wait(BACKOFF, BACKOFF_MAX, self.failures, retry_after);

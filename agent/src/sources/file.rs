@@ -250,6 +250,7 @@ impl<D: Disk> FileSource<D> {
                     self.targets.remove(&watch);
                     if let Some(instance) = self.instance(key) {
                         instance.growth_watch = None;
+                        instance.is_woken = true;
                     }
                     self.enqueue(key);
                 }

@@ -106,6 +106,10 @@ impl<D: Disk> FileSource<D> {
             Err(error) => return self.refuse(&candidate.path, error),
         };
         let Ok(stat) = open.stat() else { return };
+        if candidate.is_gzip && self.disk.has_writer(&open) == Some(true) {
+            // Still being packed: the next look finds it whole.
+            return;
+        }
         let id = identify(&instance.folder, instance.restart, &mut open);
         let is_live = candidate.suffix.is_none();
         let twin = id.and_then(|id| instance.files.iter().position(|file| file.id == Some(id)));

@@ -103,7 +103,7 @@ pub trait Disk {
     /// Which file a name stands for now, symlinks followed; `None` where it is gone.
     fn inode_of(&mut self, path: &Path) -> Option<Inode>;
 
-    /// Where a symlink leads, made absolute; `None` where the path is no symlink.
+    /// Where a symlink leads, made absolute; `None` where the path is no symlink, or one that may not be followed.
     fn link_target(&mut self, path: &Path) -> Option<PathBuf>;
 
     /// Asks for word of names that come, go or move in a folder. `None` where the system refuses.

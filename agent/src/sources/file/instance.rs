@@ -4,6 +4,7 @@
 //! whole instance is at its end. Never: a folder listing, or a look into the lines.
 
 use super::disk::{Inode, LogFile, Stat, WatchId};
+use super::identity::identify;
 use crate::limits::{FILE_QUIET, INSTANCE_END_GRACE, ROTATION_FLUSH};
 use crate::types::position::{FileId, FilePosition};
 use crate::types::time::Now;
@@ -112,6 +113,8 @@ pub(super) struct Instance<F> {
     pub(super) is_mid_line: bool,
     pub(super) pace: Pace,
     pub(super) growth_watch: Option<WatchId>,
+    /// It grew after a quiet spell: it may have been truncated and written anew meanwhile.
+    pub(super) is_woken: bool,
     /// Looks without anything new since the last one with something.
     pub(super) vain_looks: u32,
 }
@@ -131,6 +134,7 @@ impl<F: LogFile> Instance<F> {
             is_mid_line: false,
             pace: Pace::Asleep,
             growth_watch: None,
+            is_woken: false,
             vain_looks: 0,
         }
     }
@@ -245,6 +249,16 @@ impl<F: LogFile> Instance<F> {
             late.is_finished = false;
         }
         (self.current, self.offset) = (place, offset);
+    }
+
+    /// Whether the current file does not begin any more as it did, after a quiet spell.
+    pub(super) fn is_replaced(&mut self) -> bool {
+        if !std::mem::take(&mut self.is_woken) || self.offset == 0 {
+            return false;
+        }
+        let Some(file) = self.files.get_mut(self.current).filter(|file| !file.is_gzip) else { return false };
+        let (Some(id), Some(open)) = (file.id, &mut file.file) else { return false };
+        identify(&self.folder, self.restart, open) != Some(id)
     }
 
     /// Whether nothing can come any more: every file is read to its end and deleted.

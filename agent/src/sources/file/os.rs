@@ -182,7 +182,8 @@ impl Disk for OsDisk {
 
     fn link_target(&mut self, path: &Path) -> Option<PathBuf> {
         std::fs::read_link(path).ok()?;
-        path.canonicalize().ok()
+        let target = path.canonicalize().ok()?;
+        self.link_dirs.iter().any(|dir| target.starts_with(dir)).then_some(target)
     }
 
     fn watch_folder(&mut self, folder: &Path) -> Option<WatchId> {

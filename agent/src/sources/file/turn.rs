@@ -61,6 +61,10 @@ impl<D: Disk> FileSource<D> {
 
     fn look(&mut self, key: InstanceKey, now: Now, buffer: &mut [u8]) -> Look {
         let Some(instance) = self.instance(key) else { return Look::Nothing };
+        if instance.is_replaced() {
+            self.truncated(key, now);
+            return Look::Again;
+        }
         let at = instance.position();
         let is_mid_line = instance.is_mid_line;
         let Some(file) = instance.files.get_mut(instance.current) else {
