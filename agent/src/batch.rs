@@ -10,7 +10,7 @@ pub mod unique;
 use crate::limits::REQUEST_BYTES_MAX;
 use crate::types::part::{LabelSetId, Part, PartId};
 use open::OpenEntry;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use unique::Unique;
 
 /// One label set: its text, what waits, and what was sent of late.
@@ -188,9 +188,15 @@ impl Batch {
         }
     }
 
-    /// The newest fingerprints of each label set, oldest first, for the journal.
+    /// The newest fingerprints of each label set, oldest first, for the journal: of entries that were taken. What
+    /// waits has not gone out, and must not look so after a crash.
     pub fn fingerprints(&self) -> impl Iterator<Item = (&str, Vec<u64>)> {
-        self.sets.iter().map(|set| (set.text.as_str(), set.unique.newest()))
+        self.sets.iter().map(|set| {
+            let waiting: HashSet<u64> = set.waiting.iter().flat_map(|part| part.fingerprints.iter().copied()).collect();
+            let mut newest = set.unique.newest();
+            newest.retain(|fingerprint| !waiting.contains(fingerprint));
+            (set.text.as_str(), newest)
+        })
     }
 
     /// Takes in the fingerprints of the last run. Call before the first entry of that label set.

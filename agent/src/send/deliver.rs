@@ -64,7 +64,10 @@ pub struct Due<'a> {
 /// The requests that are not answered for.
 #[derive(Debug)]
 pub struct Delivery {
+    /// In the order in which the records of each label set are to arrive, whatever is split or tried again.
     outgoing: Vec<Outgoing>,
+    /// Where in it the next one goes.
+    next_place: usize,
     pace: Pace,
     next_id: u64,
     next_part: u64,
@@ -85,6 +88,7 @@ impl Delivery {
     pub fn new(rate: u64, burst: u64, seed: u64) -> Self {
         Self {
             outgoing: Vec::new(),
+            next_place: 0,
             pace: Pace::new(rate, burst),
             next_id: 0,
             // The batch room counts up from 0.
@@ -144,6 +148,7 @@ impl Delivery {
     /// Takes parts for a new request; it goes when [`Delivery::due`] says so.
     pub fn add(&mut self, parts: Vec<Part>) {
         if !parts.is_empty() {
+            self.next_place = self.outgoing.len();
             self.push(parts, Duration::ZERO, 0);
         }
     }
@@ -197,7 +202,8 @@ impl Delivery {
     ) -> Effects {
         let mut effects = Effects::default();
         let Some(place) = self.outgoing.iter().position(|out| out.id == id) else { return effects };
-        let mut out = self.outgoing.swap_remove(place);
+        let mut out = self.outgoing.remove(place);
+        self.next_place = place;
         match verdict {
             Verdict::Stored => self.pass(now),
             Verdict::PartlyRefused(refusals) => {
@@ -256,7 +262,7 @@ impl Delivery {
         let id = RequestId(self.next_id);
         self.next_id += 1;
         let state = State::Waiting(at);
-        self.outgoing.push(Outgoing { id, parts, counted_bytes, state, failures, server_errors: 0, passed_before: 0 });
+        self.insert(Outgoing { id, parts, counted_bytes, state, failures, server_errors: 0, passed_before: 0 });
     }
 
     /// While nothing passes one probe at a time is enough, two so that a poisoned one cannot hold up the rest.
@@ -269,8 +275,9 @@ impl Delivery {
         let shares = |other: &Outgoing| {
             other.parts.iter().any(|theirs| out.parts.iter().any(|ours| ours.label_set == theirs.label_set))
         };
-        let is_before = |other: &Outgoing| other.state == State::UnderWay || other.first_part() < out.first_part();
-        !self.outgoing.iter().any(|other| other.id != out.id && is_before(other) && shares(other))
+        let is_before = |at: usize, other: &Outgoing| other.state == State::UnderWay || at < place;
+        let mut others = self.outgoing.iter().enumerate().filter(|(at, _)| *at != place);
+        !others.any(|(at, other)| is_before(at, other) && shares(other))
     }
 
     fn pass(&mut self, now: Duration) {
@@ -290,7 +297,12 @@ impl Delivery {
     fn retry(&mut self, mut out: Outgoing, at: Duration) {
         out.failures += 1;
         out.state = State::Waiting(at);
-        self.outgoing.push(out);
+        self.insert(out);
+    }
+
+    fn insert(&mut self, out: Outgoing) {
+        self.outgoing.insert(self.next_place.min(self.outgoing.len()), out);
+        self.next_place += 1;
     }
 
     fn wait(&mut self, first: Duration, most: Duration, failures: u32, retry_after: Option<Duration>) -> Duration {
@@ -308,10 +320,6 @@ impl Delivery {
 impl Outgoing {
     fn can_split(&self) -> bool {
         self.parts.len() > 1 || self.parts.first().is_some_and(|part| part.count > 1)
-    }
-
-    fn first_part(&self) -> Option<PartId> {
-        self.parts.iter().map(|part| part.id).min()
     }
 }
 
