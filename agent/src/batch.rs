@@ -10,7 +10,7 @@ pub mod unique;
 use crate::limits::REQUEST_BYTES_MAX;
 use crate::types::part::{LabelSetId, Part, PartId};
 use open::OpenEntry;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use unique::Unique;
 
 /// What Loki adds to an entry (`detected_level`) on its way to the ingester, whose message limit counts it.
@@ -196,9 +196,15 @@ impl Batch {
         }
     }
 
-    /// The newest fingerprints of each label set, oldest first, for the journal.
+    /// The newest fingerprints of each label set, oldest first, for the journal: of entries that were taken. What
+    /// waits has not gone out, and must not look so after a crash.
     pub fn fingerprints(&self) -> impl Iterator<Item = (&str, Vec<u64>)> {
-        self.sets.iter().map(|set| (set.text.as_str(), set.unique.newest()))
+        self.sets.iter().map(|set| {
+            let waiting: HashSet<u64> = set.waiting.iter().flat_map(|part| part.fingerprints.iter().copied()).collect();
+            let mut newest = set.unique.newest();
+            newest.retain(|fingerprint| !waiting.contains(fingerprint));
+            (set.text.as_str(), newest)
+        })
     }
 
     /// Takes in the fingerprints of the last run. Call before the first entry of that label set.

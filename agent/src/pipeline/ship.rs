@@ -88,6 +88,7 @@ impl<D: Disk> Pipeline<D> {
             stream: stream.key,
             start: joined.start,
         };
+        let mut last_time_ns = lifted.time_ns;
         if let Some(appended) = self.batch.append(label_set, &entry) {
             if appended.is_new_share {
                 self.tracker.hold(appended.part, stream.key, joined.start);
@@ -95,6 +96,10 @@ impl<D: Disk> Pipeline<D> {
             if appended.time_ns != shaped.time_ns {
                 self.counts.made_unique += 1;
                 stream.moved.push((start, appended.time_ns));
+            }
+            if shaped.time_ns == lifted.time_ns {
+                // Moved to a free nanosecond: the next record does not go back behind it.
+                last_time_ns = appended.time_ns;
             }
         }
         self.counts.lines += 1;
@@ -105,7 +110,7 @@ impl<D: Disk> Pipeline<D> {
         stream.lines += 1;
         stream.bytes += joined.record.full_bytes;
         stream.stream_position = joined.start.stream_position + joined.record.full_bytes + 1;
-        stream.last_time_ns = lifted.time_ns;
+        stream.last_time_ns = last_time_ns;
     }
 
     pub(super) fn label_set_id(&mut self, text: &str) -> LabelSetId {

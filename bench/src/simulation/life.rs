@@ -90,6 +90,7 @@ impl Outside for Way {
         } else {
             &[]
         };
+        if std::env::var_os("SIMDBG").is_some() { let r = journal::recover(written); println!("append sent {:?} prints {}", r.sent, r.fingerprints.values().map(Vec::len).sum::<usize>()); }
         self.data.journal.extend_from_slice(written);
         Ok(())
     }
@@ -97,6 +98,7 @@ impl Outside for Way {
     fn begin_journal(&mut self, records: &[u8]) -> io::Result<()> {
         if self.lives() {
             self.is_begun = true;
+        if std::env::var_os("SIMDBG").is_some() { let r = journal::recover(records); println!("begin sent {:?} prints {}", r.sent, r.fingerprints.values().map(Vec::len).sum::<usize>()); }
             self.data.begun_bytes = records.len();
             self.data.journal = records.to_vec();
         }
