@@ -9,6 +9,7 @@ pub mod formats;
 pub mod kills;
 pub mod outage;
 pub mod rotation;
+pub mod simulation;
 pub mod stage;
 
 use crate::{agent, clock};
@@ -51,6 +52,11 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "outage",
         what: "what is written and rotated while Loki is away arrives afterwards, in bounded memory",
         play: outage::play,
+    },
+    Scenario {
+        name: "simulation",
+        what: "whatever happens, no line is lost, doubled, altered or out of order",
+        play: simulation::play,
     },
 ];
 

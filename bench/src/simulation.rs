@@ -66,10 +66,13 @@ pub fn run(first: u64, count: u64) -> Result<Total, String> {
                     if seed >= first + count {
                         return;
                     }
-                    let outcome = catch_unwind(AssertUnwindSafe(|| play(seed, count == 1))).unwrap_or_else(|_| Err("it panicked".into()));
+                    let outcome = catch_unwind(AssertUnwindSafe(|| play(seed, count == 1)))
+                        .unwrap_or_else(|_| Err("it panicked".into()));
                     match (outcome, total.lock(), broken.lock()) {
                         (Ok(one), Ok(mut total), _) => total.add(one),
-                        (Err(rule), _, Ok(mut broken)) if broken.len() < 10 => broken.push(format!("seed {seed}: {rule}")),
+                        (Err(rule), _, Ok(mut broken)) if broken.len() < 10 => {
+                            broken.push(format!("seed {seed}: {rule}"))
+                        }
                         _ => return,
                     }
                 }

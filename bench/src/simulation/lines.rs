@@ -15,8 +15,6 @@ pub(super) enum Excuse {
     Gone,
     /// It was in a file that was deleted and may have been given up for the backlog.
     Deleted,
-    /// Its file was truncated.
-    Truncated,
     /// Its pod was not selected then.
     NotSelected,
     /// Loki refused it for good.
@@ -130,11 +128,18 @@ impl Book {
             println!("{words}");
         }
         for (number, file) in self.files.iter().enumerate() {
-            println!("file {number}: {} restart {} place {:?} names {}", file.folder, file.restart, file.place, file.names);
+            println!(
+                "file {number}: {} restart {} place {:?} names {}",
+                file.folder, file.restart, file.place, file.names
+            );
         }
         for (number, line) in self.lines.iter().enumerate() {
-            let state = (line.stored.as_ref().map(|stored| stored.time_ns), line.excuse, line.is_complete, line.is_tick);
-            println!("line {number}: std stream {} from {:?} to {:?}, stored, excuse, complete, equal: {state:?}", line.stream, line.start, line.last_file);
+            let state =
+                (line.stored.as_ref().map(|stored| stored.time_ns), line.excuse, line.is_complete, line.is_tick);
+            println!(
+                "line {number}: std stream {} from {:?} to {:?}, stored, excuse, complete, equal: {state:?}",
+                line.stream, line.start, line.last_file
+            );
         }
     }
 

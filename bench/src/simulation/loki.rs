@@ -3,7 +3,7 @@
 //! In: request bodies. Out: answers, and what is stored, in the books. The words are those of `receiver::refusal`.
 
 use super::lines::{Book, Excuse, Stored};
-use crate::receiver::refusal::{self, Failure, FailedEntry, GroupedErrors};
+use crate::receiver::refusal::{self, FailedEntry, Failure, GroupedErrors};
 use crate::receiver::wire::{Entry, PushRequest, Stream};
 use penstock::types::request::{Answer, Request, RequestId};
 use prost::Message;
@@ -23,6 +23,9 @@ pub(super) struct Manners {
     pub(super) slowness: Duration,
 }
 
+/// Label set, time, text and metadata of an entry.
+type Kept = (String, i64, Vec<u8>, String);
+
 /// What an answer will say.
 struct Coming {
     at: Duration,
@@ -33,7 +36,7 @@ struct Coming {
 
 /// What of a request is to be stored, and what not.
 struct Push {
-    entries: Vec<(String, i64, Vec<u8>, String)>,
+    entries: Vec<Kept>,
 }
 
 /// The fake.
@@ -83,7 +86,8 @@ impl Loki {
         let took = Duration::from_micros(self.random.u64(200..=200 + self.manners.slowness.as_micros() as u64));
         let (status, body, kept, at) = self.judge(&push, now, now + took, book);
         let stores_later = self.random.bool();
-        let mut coming = Coming { at, answer: answer(request.id, status, body, at - now), push: Some(Push { entries: kept }) };
+        let mut coming =
+            Coming { at, answer: answer(request.id, status, body, at - now), push: Some(Push { entries: kept }) };
         if !stores_later && let Some(push) = coming.push.take() {
             self.keep(push, book);
         }
@@ -91,7 +95,13 @@ impl Loki {
     }
 
     /// Status, words, what is stored, and when the answer comes.
-    fn judge(&mut self, push: &PushRequest, now: Duration, at: Duration, book: &mut Book) -> (u16, String, Vec<(String, i64, Vec<u8>, String)>, Duration) {
+    fn judge(
+        &mut self,
+        push: &PushRequest,
+        now: Duration,
+        at: Duration,
+        book: &mut Book,
+    ) -> (u16, String, Vec<Kept>, Duration) {
         let all = |_: &Stream, _: &Entry| true;
         if let Some((until, status)) = self.down.filter(|(until, _)| now < *until) {
             let stored = status == 0 && self.manners.stores_and_fails && self.random.u8(..4) == 0;
@@ -100,7 +110,12 @@ impl Loki {
             return (status, words(status), if stored { entries(push, all) } else { Vec::new() }, at);
         }
         let count: usize = push.streams.iter().map(|stream| stream.entries.len()).sum();
-        if push.streams.iter().flat_map(|stream| &stream.entries).any(|entry| memchr::memmem::find(&entry.line, b"POISON").is_some()) {
+        if push
+            .streams
+            .iter()
+            .flat_map(|stream| &stream.entries)
+            .any(|entry| memchr::memmem::find(&entry.line, b"POISON").is_some())
+        {
             if count == 1 {
                 self.refuse(&push.streams[0].entries[0].line, book);
             }
@@ -113,7 +128,13 @@ impl Loki {
         self.trouble(push, count, at, book)
     }
 
-    fn trouble(&mut self, push: &PushRequest, count: usize, at: Duration, book: &mut Book) -> (u16, String, Vec<(String, i64, Vec<u8>, String)>, Duration) {
+    fn trouble(
+        &mut self,
+        push: &PushRequest,
+        count: usize,
+        at: Duration,
+        book: &mut Book,
+    ) -> (u16, String, Vec<Kept>, Duration) {
         let all = |_: &Stream, _: &Entry| true;
         let bytes: usize = push.streams.iter().flat_map(|stream| &stream.entries).map(|entry| entry.line.len()).sum();
         let one = labels(&push.streams[self.random.usize(..push.streams.len())]);
@@ -150,12 +171,21 @@ impl Loki {
 
     fn stream_rate(&mut self, push: &PushRequest, one: &str, shown: &str) -> String {
         let of_one = push.streams.iter().filter(|stream| labels(stream) == one).flat_map(|stream| &stream.entries);
-        let failed: Vec<FailedEntry> = of_one.map(|entry| FailedEntry { time_ns: time(entry), why: Failure::StreamRate(entry.line.len()) }).collect();
-        refusal::failed_entries("fake", shown, 31_457_280, &failed, failed.len()).map_or_else(String::new, |answer| answer.body)
+        let failed: Vec<FailedEntry> = of_one
+            .map(|entry| FailedEntry { time_ns: time(entry), why: Failure::StreamRate(entry.line.len()) })
+            .collect();
+        refusal::failed_entries("fake", shown, 31_457_280, &failed, failed.len())
+            .map_or_else(String::new, |answer| answer.body)
     }
 
     /// Some entries of one label set are refused for good: by an ingester, or by the distributor.
-    fn refuse_some(&mut self, push: &PushRequest, one: &str, at: Duration, book: &mut Book) -> (u16, String, Vec<(String, i64, Vec<u8>, String)>, Duration) {
+    fn refuse_some(
+        &mut self,
+        push: &PushRequest,
+        one: &str,
+        at: Duration,
+        book: &mut Book,
+    ) -> (u16, String, Vec<Kept>, Duration) {
         let is_ingester = self.random.bool();
         let mut groups = GroupedErrors::default();
         let (mut failed, mut refused, mut total) = (Vec::new(), HashSet::new(), 0);
@@ -169,7 +199,8 @@ impl Loki {
             }
         }
         let kept = entries(push, |stream, entry| labels(stream) != one || !refused.contains(&entry.line));
-        let answer = if is_ingester { refusal::failed_entries("fake", one, 0, &failed, total) } else { groups.answer() };
+        let answer =
+            if is_ingester { refusal::failed_entries("fake", one, 0, &failed, total) } else { groups.answer() };
         answer.map_or((204, String::new(), kept.clone(), at), |answer| (answer.status, answer.body, kept, at))
     }
 
@@ -224,13 +255,20 @@ impl Loki {
         }
         if !is_text(&new.text, &line.text) {
             let (new, text) = (String::from_utf8_lossy(&new.text), String::from_utf8_lossy(&line.text));
-            return self.broken.push(format!("line {number} was altered: {:.200} instead of {:.200}", format!("{new:?}"), format!("{text:?}")));
+            return self.broken.push(format!(
+                "line {number} was altered: {:.200} instead of {:.200}",
+                format!("{new:?}"),
+                format!("{text:?}")
+            ));
         }
         line.arrivals += 1;
         if let Some(first) = &line.stored {
             let labels_may_differ = Stored { labels: first.labels.clone(), ..new.clone() };
             if *first != new && !(book.labels_changed && *first == labels_may_differ) {
-                self.broken.push(format!("line {number} came again otherwise: {} {} {} instead of {} {} {}", new.labels, new.time_ns, new.metadata, first.labels, first.time_ns, first.metadata));
+                self.broken.push(format!(
+                    "line {number} came again otherwise: {} {} {} instead of {} {} {}",
+                    new.labels, new.time_ns, new.metadata, first.labels, first.time_ns, first.metadata
+                ));
             }
             return;
         }
@@ -248,7 +286,8 @@ impl Loki {
         if book.ticks.contains_key(&new.text) {
             return;
         }
-        let is_piece = |line: &super::lines::Line| line.excuse.is_some() && memchr::memmem::find(&line.text, &new.text).is_some();
+        let is_piece =
+            |line: &super::lines::Line| line.excuse.is_some() && memchr::memmem::find(&line.text, &new.text).is_some();
         if !book.lines.iter().any(is_piece) {
             self.broken.push(format!("this was never written: {:.200}", String::from_utf8_lossy(&new.text)));
         }
@@ -257,7 +296,10 @@ impl Loki {
 
 fn is_text(new: &[u8], written: &[u8]) -> bool {
     let is_cut = written.len() > penstock::limits::LINE_BYTES_MAX;
-    new == written || (is_cut && new.get(..200_000) == written.get(..200_000) && memchr::memmem::find(new, b"[truncated ").is_some())
+    new == written
+        || (is_cut
+            && new.get(..200_000) == written.get(..200_000)
+            && memchr::memmem::find(new, b"[truncated ").is_some())
 }
 
 fn labels(stream: &Stream) -> String {
@@ -268,11 +310,13 @@ fn time(entry: &Entry) -> i64 {
     entry.timestamp.and_then(crate::receiver::wire::Timestamp::to_ns).unwrap_or(0)
 }
 
-fn entries(push: &PushRequest, is_kept: impl Fn(&Stream, &Entry) -> bool) -> Vec<(String, i64, Vec<u8>, String)> {
+fn entries(push: &PushRequest, is_kept: impl Fn(&Stream, &Entry) -> bool) -> Vec<Kept> {
     let mut kept = Vec::new();
     for stream in &push.streams {
         for entry in stream.entries.iter().filter(|entry| is_kept(stream, entry)) {
-            let pair = |pair: &crate::receiver::wire::LabelPair| format!("{}={} ", String::from_utf8_lossy(&pair.name), String::from_utf8_lossy(&pair.value));
+            let pair = |pair: &crate::receiver::wire::LabelPair| {
+                format!("{}={} ", String::from_utf8_lossy(&pair.name), String::from_utf8_lossy(&pair.value))
+            };
             let metadata = entry.structured_metadata.iter().map(pair).collect();
             kept.push((labels(stream), time(entry), entry.line.to_vec(), metadata));
         }

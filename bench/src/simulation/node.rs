@@ -215,7 +215,8 @@ impl Node {
             let level = ["info", "warn", "error"][self.random.usize(..3)];
             let own = humantime_like(self.wall_ns - self.random.i64(0..2_000_000_000));
             let filler = "x".repeat(filler.min(3_000));
-            format!(r##"{{"id":"#{number}#","level":"{level}","timestamp":"{own}","message":"{filler}"}}"##).into_bytes()
+            format!(r##"{{"id":"#{number}#","level":"{level}","timestamp":"{own}","message":"{filler}"}}"##)
+                .into_bytes()
         } else {
             let poison = if self.random.f64() < self.poison_share { " POISON" } else { "" };
             let mut text = format!("line #{number}#{poison} ").into_bytes();
@@ -223,9 +224,7 @@ impl Node {
             text
         };
         let mut rest = text.clone();
-        for _ in 0..[0, 0, 0, 0, 0, 1, 2][self.random.usize(..7)] {
-            rest.push(b'\r');
-        }
+        rest.resize(rest.len() + [0, 0, 0, 0, 0, 1, 2][self.random.usize(..7)], b'\r');
         let line = self.book.begin(stream, text, is_tick);
         self.containers[at].pending[std_stream] = Some(Pending { line, rest });
     }
@@ -236,7 +235,8 @@ impl Node {
         let cut = self.random.u8(..3) == 0;
         let Some(pending) = &mut self.containers[at].pending[std_stream] else { return };
         let length = pending.rest.len();
-        let bytes = if is_all || length == 0 || (!cut && length < 16_384) { length } else { self.random.usize(0..length) };
+        let bytes =
+            if is_all || length == 0 || (!cut && length < 16_384) { length } else { self.random.usize(0..length) };
         let bytes = bytes.min(16_384);
         let content: Vec<u8> = pending.rest.drain(..bytes).collect();
         let is_last = pending.rest.is_empty() && (is_all || !cut || bytes == length);
@@ -359,7 +359,9 @@ impl Node {
             let physical = self.physical(at, std_stream, &content, false);
             let offset = self.fs.borrow().node(old.inode).map_or(0, |node| node.bytes.len());
             // The rest may stand in the new file already; the line begins here all the same.
-            let former = self.book.lines[line].start.filter(|(file, _)| *file != old.file && is_newer(&self.book, *file, old.file));
+            let former = self.book.lines[line]
+                .start
+                .filter(|(file, _)| *file != old.file && is_newer(&self.book, *file, old.file));
             if former.is_some() {
                 self.book.files[former.map_or(0, |place| place.0)].starts.retain(|(.., number)| *number != line);
                 self.book.lines[line].start = None;
@@ -435,7 +437,13 @@ impl Node {
         fs.create(&path, content, file, false, false);
         container.rotated.push(Rotated { path, file, is_gzip: false });
         fs.truncate(inode);
-        let new = File { place: (container.instance, container.files), starts: Vec::new(), id: None, names: 1, ..self.book.files[file].clone() };
+        let new = File {
+            place: (container.instance, container.files),
+            starts: Vec::new(),
+            id: None,
+            names: 1,
+            ..self.book.files[file].clone()
+        };
         container.files += 1;
         self.book.files.push(new);
         let number = self.book.files.len() - 1;
@@ -497,7 +505,8 @@ impl Node {
             }
             self.end(at);
             self.containers[at].is_deleted = true;
-            let files: Vec<_> = self.containers[at].rotated.drain(..).map(|rotated| (rotated.path, rotated.file)).collect();
+            let files: Vec<_> =
+                self.containers[at].rotated.drain(..).map(|rotated| (rotated.path, rotated.file)).collect();
             for (path, file) in std::mem::take(&mut self.containers[at].before).into_iter().chain(files) {
                 self.delete(&path, file);
             }

@@ -332,7 +332,9 @@ impl Play {
             78..84 => self.node.close_old(at),
             84..87 if self.random.bool() => self.node.end(at),
             87..90 => self.node.restart(at),
-            90 if self.setup.settings.memory_bytes_max >= MEMORY_BYTES_MIN => self.node.copy_and_truncate(at, self.clock),
+            90 if self.setup.settings.memory_bytes_max >= MEMORY_BYTES_MIN => {
+                self.node.copy_and_truncate(at, self.clock)
+            }
             91 => self.step_clock(),
             92..95 => self.upset_loki(),
             95 => self.stop_agent(),
@@ -415,7 +417,8 @@ impl Play {
         if life.metrics.dropped_files.get(DropReason::Backlog) > 0 {
             rules::excuse_backlog(&mut self.node.book);
         }
-        let is_settled = life.pipeline.is_settled() && life.pipeline.streams().iter().all(|stream| stream.lag_bytes == 0);
+        let is_settled =
+            life.pipeline.is_settled() && life.pipeline.streams().iter().all(|stream| stream.lag_bytes == 0);
         let book = &self.node.book;
         let all = (0..book.lines.len()).all(|line| book.is_settled(line) || !book.lines[line].is_complete);
         is_settled && all && self.clock > Duration::from_secs(40)
@@ -423,7 +426,8 @@ impl Play {
 
     fn stuck(&self) -> Result<(), String> {
         let book = &self.node.book;
-        let open: Vec<usize> = (0..book.lines.len()).filter(|line| !book.is_settled(*line) && book.lines[*line].is_complete).collect();
+        let open: Vec<usize> =
+            (0..book.lines.len()).filter(|line| !book.is_settled(*line) && book.lines[*line].is_complete).collect();
         let first = open.first().map(|line| {
             let line = &book.lines[*line];
             format!("{:?} in file {:?}", line.start, line.start.map(|(file, _)| &book.files[file].folder))
@@ -431,7 +435,10 @@ impl Play {
         let lag: u64 = self.life.iter().flat_map(|life| life.pipeline.streams()).map(|stream| stream.lag_bytes).sum();
         let settled = self.life.as_ref().is_some_and(|life| life.pipeline.is_settled());
         let number = open.first();
-        Err(format!("not drained: {} lines are open, the first {number:?} {first:?}; lag {lag}, settled {settled}", open.len()))
+        Err(format!(
+            "not drained: {} lines are open, the first {number:?} {first:?}; lag {lag}, settled {settled}",
+            open.len()
+        ))
     }
 
     fn verdict(&mut self) -> Result<Outcome, String> {
@@ -448,14 +455,18 @@ impl Play {
         Ok(Outcome {
             lines: lines.len(),
             doubled: lines.iter().filter(|line| line.arrivals > 1).count(),
-            excused: lines.iter().filter(|line| line.stored.is_none() && line.excuse.is_some_and(|excuse| excuse != Excuse::Refused)).count(),
+            excused: lines
+                .iter()
+                .filter(|line| line.stored.is_none() && line.excuse.is_some_and(|excuse| excuse != Excuse::Refused))
+                .count(),
             restarts: self.restarts,
         })
     }
 }
 
 fn refused(life: &Life) -> u64 {
-    let reasons = penstock::send::answer::refusals::REASONS.iter().chain(&["not_understood", "too_large", "server_error"]);
+    let reasons =
+        penstock::send::answer::refusals::REASONS.iter().chain(&["not_understood", "too_large", "server_error"]);
     reasons.map(|reason| life.metrics.refused_entries.get(&[reason])).sum()
 }
 
@@ -466,7 +477,8 @@ fn setup(random: &mut fastrand::Rng) -> Setup {
         source("app", Source::PodLabel("app".to_owned())),
         source("level", Source::JsonLevel),
     ]);
-    let structured_metadata = BTreeMap::from([source("pod", Source::PodName), source("container", Source::ContainerName)]);
+    let structured_metadata =
+        BTreeMap::from([source("pod", Source::PodName), source("container", Source::ContainerName)]);
     let memory_bytes_max = [64 * 1024, MEMORY_BYTES_MIN, 64 * 1024 * 1024][random.usize(..3)];
     let settings = Settings {
         node_name: "node".to_owned(),

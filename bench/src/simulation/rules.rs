@@ -14,7 +14,9 @@ pub(super) fn positions(book: &Book, saved: &Positions) -> Result<(), String> {
         for (std_stream, offset, line) in file.starts.iter().filter(|(.., line)| !book.is_settled(*line)) {
             let passed = known.is_some_and(|saved| saved.streams[*std_stream].offset > *offset);
             if passed {
-                return Err(format!("the saved position of file {number} passes line {line} at {offset}, which Loki has not answered for"));
+                return Err(format!(
+                    "the saved position of file {number} passes line {line} at {offset}, which Loki has not answered for"
+                ));
             }
             let first = first_open.entry((file.place.0, *std_stream)).or_insert((file.place.1, *line));
             *first = (*first).min((file.place.1, *line));
@@ -25,7 +27,10 @@ pub(super) fn positions(book: &Book, saved: &Positions) -> Result<(), String> {
         for std_stream in 0..2 {
             let open = first_open.get(&(file.place.0, std_stream)).filter(|(place, _)| *place < file.place.1);
             if let Some((_, line)) = open.filter(|_| saved.streams[std_stream].offset > 0) {
-                return Err(format!("the saved position is in file {} though line {line} of an earlier one is open", file.place.1));
+                return Err(format!(
+                    "the saved position is in file {} though line {line} of an earlier one is open",
+                    file.place.1
+                ));
             }
         }
     }
@@ -87,7 +92,10 @@ fn times(book: &Book) -> Result<(), String> {
                 && stored.time_ns < time_ns
                 && time_ns - stored.time_ns < 59_000_000_000
             {
-                return Err(format!("line {number} has a time {} ns before that of line {before}", time_ns - stored.time_ns));
+                return Err(format!(
+                    "line {number} has a time {} ns before that of line {before}",
+                    time_ns - stored.time_ns
+                ));
             }
             last = Some((*number, stored.time_ns));
         }
