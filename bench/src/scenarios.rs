@@ -10,6 +10,7 @@ pub mod idle;
 pub mod kills;
 pub mod outage;
 pub mod rotation;
+pub mod simulation;
 pub mod stage;
 
 use crate::{agent, clock};
@@ -54,6 +55,11 @@ pub const SCENARIOS: &[Scenario] = &[
         play: outage::play,
     },
     Scenario { name: "idle", what: "250 idle files cost less than 0.2 % of a core", play: idle::play },
+    Scenario {
+        name: "simulation",
+        what: "whatever happens, no line is lost, doubled, altered or out of order",
+        play: simulation::play,
+    },
 ];
 
 /// The arguments of `cargo xtask soak`.

@@ -90,7 +90,6 @@ impl Outside for Way {
         } else {
             &[]
         };
-        if std::env::var_os("SIMDBG").is_some() { let r = journal::recover(written); println!("append sent {:?} prints {}", r.sent, r.fingerprints.values().map(Vec::len).sum::<usize>()); }
         self.data.journal.extend_from_slice(written);
         Ok(())
     }
@@ -98,7 +97,6 @@ impl Outside for Way {
     fn begin_journal(&mut self, records: &[u8]) -> io::Result<()> {
         if self.lives() {
             self.is_begun = true;
-        if std::env::var_os("SIMDBG").is_some() { let r = journal::recover(records); println!("begin sent {:?} prints {}", r.sent, r.fingerprints.values().map(Vec::len).sum::<usize>()); }
             self.data.begun_bytes = records.len();
             self.data.journal = records.to_vec();
         }
@@ -107,19 +105,6 @@ impl Outside for Way {
 
     fn save(&mut self, encoded: Vec<u8>, _: bool) {
         if self.lives() {
-            if std::env::var_os("SIMDBG").is_some() {
-                println!(
-                    "save {:?}",
-                    store::decode(&encoded).map(|p| p
-                        .files
-                        .iter()
-                        .map(|f| format!(
-                            "{} {} {} fin {} {:?}/{:?}",
-                            f.folder, f.restart, f.bytes, f.is_finished, f.streams[0].offset, f.streams[1].offset
-                        ))
-                        .collect::<Vec<_>>())
-                );
-            }
             self.saves.extend(store::decode(&encoded));
             self.data.former = self.data.positions.replace(encoded);
         }

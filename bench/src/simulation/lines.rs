@@ -15,8 +15,6 @@ pub(super) enum Excuse {
     Gone,
     /// It was in a file that was deleted and may have been given up for the backlog.
     Deleted,
-    /// Its file was truncated.
-    Truncated,
     /// Its pod was not selected then.
     NotSelected,
     /// Loki refused it for good.

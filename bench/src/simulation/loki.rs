@@ -23,6 +23,9 @@ pub(super) struct Manners {
     pub(super) slowness: Duration,
 }
 
+/// Label set, time, text and metadata of an entry.
+type Kept = (String, i64, Vec<u8>, String);
+
 /// What an answer will say.
 struct Coming {
     at: Duration,
@@ -33,7 +36,7 @@ struct Coming {
 
 /// What of a request is to be stored, and what not.
 struct Push {
-    entries: Vec<(String, i64, Vec<u8>, String)>,
+    entries: Vec<Kept>,
 }
 
 /// The fake.
@@ -98,7 +101,7 @@ impl Loki {
         now: Duration,
         at: Duration,
         book: &mut Book,
-    ) -> (u16, String, Vec<(String, i64, Vec<u8>, String)>, Duration) {
+    ) -> (u16, String, Vec<Kept>, Duration) {
         let all = |_: &Stream, _: &Entry| true;
         if let Some((until, status)) = self.down.filter(|(until, _)| now < *until) {
             let stored = status == 0 && self.manners.stores_and_fails && self.random.u8(..4) == 0;
@@ -131,7 +134,7 @@ impl Loki {
         count: usize,
         at: Duration,
         book: &mut Book,
-    ) -> (u16, String, Vec<(String, i64, Vec<u8>, String)>, Duration) {
+    ) -> (u16, String, Vec<Kept>, Duration) {
         let all = |_: &Stream, _: &Entry| true;
         let bytes: usize = push.streams.iter().flat_map(|stream| &stream.entries).map(|entry| entry.line.len()).sum();
         let one = labels(&push.streams[self.random.usize(..push.streams.len())]);
@@ -182,7 +185,7 @@ impl Loki {
         one: &str,
         at: Duration,
         book: &mut Book,
-    ) -> (u16, String, Vec<(String, i64, Vec<u8>, String)>, Duration) {
+    ) -> (u16, String, Vec<Kept>, Duration) {
         let is_ingester = self.random.bool();
         let mut groups = GroupedErrors::default();
         let (mut failed, mut refused, mut total) = (Vec::new(), HashSet::new(), 0);
@@ -307,7 +310,7 @@ fn time(entry: &Entry) -> i64 {
     entry.timestamp.and_then(crate::receiver::wire::Timestamp::to_ns).unwrap_or(0)
 }
 
-fn entries(push: &PushRequest, is_kept: impl Fn(&Stream, &Entry) -> bool) -> Vec<(String, i64, Vec<u8>, String)> {
+fn entries(push: &PushRequest, is_kept: impl Fn(&Stream, &Entry) -> bool) -> Vec<Kept> {
     let mut kept = Vec::new();
     for stream in &push.streams {
         for entry in stream.entries.iter().filter(|entry| is_kept(stream, entry)) {

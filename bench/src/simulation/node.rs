@@ -224,9 +224,7 @@ impl Node {
             text
         };
         let mut rest = text.clone();
-        for _ in 0..[0, 0, 0, 0, 0, 1, 2][self.random.usize(..7)] {
-            rest.push(b'\r');
-        }
+        rest.resize(rest.len() + [0, 0, 0, 0, 0, 1, 2][self.random.usize(..7)], b'\r');
         let line = self.book.begin(stream, text, is_tick);
         self.containers[at].pending[std_stream] = Some(Pending { line, rest });
     }
