@@ -36,7 +36,9 @@ pub(super) struct StreamState {
     pub(super) is_reread: bool,
     /// The last record handed to the sender, for the journal.
     pub(super) sent_to: Option<Mark>,
-    /// Records with moved times that are not in the saved positions yet.
+    /// The first record that was not answered for when the positions were last saved.
+    pub(super) saved_to: FilePosition,
+    /// Records with moved times that may not be in the saved positions yet.
     pub(super) moved: Vec<(FilePosition, i64)>,
     pub(super) lines: u64,
     pub(super) bytes: u64,
@@ -278,6 +280,7 @@ impl<D: Disk> Pipeline<D> {
                 resend_until: None,
                 is_reread: false,
                 sent_to: None,
+                saved_to: at,
                 moved: Vec::new(),
                 lines: 0,
                 bytes: 0,

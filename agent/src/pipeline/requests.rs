@@ -154,9 +154,9 @@ impl<D: Disk> Pipeline<D> {
         std_stream: StdStream,
         state: &super::containers::StreamState,
     ) {
-        let from = self.tracker.answered_to(state.key).at;
         if let Some(sent) = state.sent_to {
-            for number in from.file..=sent.at.file {
+            // Also what is answered for: the positions on disk may be older than that.
+            for number in self.source.oldest_file(key)..=sent.at.file {
                 let Some(id) = self.source.file_id(key, number) else { continue };
                 record.sent(id, std_stream, if number == sent.at.file { sent.at.offset } else { u64::MAX });
             }

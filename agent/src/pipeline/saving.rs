@@ -58,8 +58,9 @@ impl<D: Disk> Pipeline<D> {
         }
         for ready in self.containers.values_mut().filter_map(|container| container.ready.as_mut()) {
             for stream in &mut ready.streams {
-                let answered = self.tracker.answered_to(stream.key).at;
-                stream.moved.retain(|(at, _)| *at >= answered);
+                // A crash may find the positions of the save before this one.
+                let saved_before = std::mem::replace(&mut stream.saved_to, self.tracker.answered_to(stream.key).at);
+                stream.moved.retain(|(at, _)| *at >= saved_before);
             }
         }
     }

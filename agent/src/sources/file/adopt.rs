@@ -193,6 +193,12 @@ impl<D: Disk> FileSource<D> {
             self.targets.remove(&watch);
             self.disk.unwatch(watch);
         }
+        if let Some((pod, container)) = instance.folder.split_once('/')
+            && let Some(dir) = self.container(pod, container)
+        {
+            // The key may soon be another's.
+            dir.instances.retain(|_, known| *known != key);
+        }
         self.queue.retain(|queued| *queued != key);
         self.held.retain(|held| *held != key);
         self.free.push(key);

@@ -261,9 +261,10 @@ impl<F: LogFile> Instance<F> {
         identify(&self.folder, self.restart, open) != Some(id)
     }
 
-    /// Whether nothing can come any more: every file is read to its end and deleted.
+    /// Whether nothing can come any more: every file is read to its end and deleted, also its gzipped form, which
+    /// would be taken for a new file otherwise.
     pub(super) fn is_gone(&self) -> bool {
-        self.files.iter().all(|file| file.name.is_none() && file.file.is_none())
+        self.aliases.is_empty() && self.files.iter().all(|file| file.name.is_none() && file.file.is_none())
     }
 
     /// Bytes of deleted files that are not read yet, with the place of the oldest such file.

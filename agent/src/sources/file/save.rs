@@ -58,6 +58,13 @@ impl<D: Disk> FileSource<D> {
         instance.files.iter().find(|file| file.number == number)?.id
     }
 
+    /// The number of the oldest file of an instance that is still followed.
+    #[must_use]
+    pub fn oldest_file(&self, key: InstanceKey) -> u32 {
+        let instance = self.instances.get(key.0 as usize).and_then(Option::as_ref);
+        instance.and_then(|instance| instance.files.front()).map_or(0, |file| file.number)
+    }
+
     /// The identities of all files that are held.
     #[must_use]
     pub fn file_ids(&self) -> HashSet<FileId> {
