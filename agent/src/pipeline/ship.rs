@@ -68,7 +68,7 @@ impl<D: Disk> Pipeline<D> {
         let metadata_counted_bytes = ready.labels.append_metadata(shaped.trace_id, &mut self.metadata);
 
         let start = joined.start.at;
-        let sent_at_ns = stream.resend_until.filter(|until| start <= *until && start.file == until.file).map(|_| {
+        let sent_at_ns = stream.resend_until.filter(|until| start <= *until).map(|_| {
             let id = self
                 .owners
                 .get(stream.key.0 as usize)
