@@ -31,7 +31,10 @@ impl<D: Disk> Pipeline<D> {
                 return;
             }
             let is_slow = linger.push_time() > SLOW_PUSH;
-            let bytes_max = if is_slow { REQUEST_BYTES_MAX } else { self.settings.batch_bytes.min(REQUEST_BYTES_MAX) };
+            // What is above the tenant's burst never passes.
+            let burst = usize::try_from(self.settings.burst).unwrap_or(usize::MAX);
+            let wanted = if is_slow { burst } else { self.settings.batch_bytes };
+            let bytes_max = wanted.min(REQUEST_BYTES_MAX);
             let now_ms = u64::try_from(now.mono.as_millis()).unwrap_or(u64::MAX);
             let parts = batch.take(bytes_max, now_ms, &is_busy);
             if parts.is_empty() {
