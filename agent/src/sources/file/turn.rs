@@ -109,7 +109,16 @@ impl<D: Disk> FileSource<D> {
 
     fn look_at_end(&mut self, key: InstanceKey, at: FilePosition, length: usize, was_closed: bool, now: Now) -> Look {
         let Some(instance) = self.instance(key) else { return Look::Nothing };
-        let end = instance.at_end(was_closed, now);
+        let mut end = instance.at_end(was_closed, now);
+        if end == AtEnd::Ended {
+            // Word of a new file may have been lost, or refused.
+            let folder = instance.folder.clone();
+            if let Some((pod, container)) = folder.split_once('/') {
+                self.scan_container(pod, container, now);
+            }
+            end = self.instance(key).map_or(AtEnd::Wait, |instance| instance.at_end(was_closed, now));
+        }
+        let Some(instance) = self.instance(key) else { return Look::Nothing };
         match end {
             AtEnd::Wait => {
                 self.rest(key, at.offset + length as u64, now);
