@@ -26,7 +26,7 @@ pub fn run() -> Result<()> {
     step("cargo", &["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"])?;
     step("cargo", &["xtask", "test"])?;
     step("cargo", &["xtask", "demo", "--seconds", "5", "--no-containerd"])?;
-    step("cargo", &["xtask", "soak", "--small", "--debug"])?;
+    step("cargo", &["xtask", "soak", "rotation", "formats", "kills", "outage", "--small", "--debug"])?;
     match cri::missing() {
         None => step("cargo", &["xtask", "e2e"]),
         Some(why) => {

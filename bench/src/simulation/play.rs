@@ -62,6 +62,7 @@ struct Play {
     /// What the wall clock was stepped by.
     step_ns: i64,
     crashes: bool,
+    scope: Scope,
     has_crashed: bool,
     has_given_up: bool,
     restarts: usize,
@@ -70,12 +71,23 @@ struct Play {
     snapshot_due: bool,
 }
 
+/// How much is played at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Writing, rotation, deletion, restarts of containers, orderly restarts of the agent, pods and labels that change,
+    /// late answers, steps of the clock.
+    Plain,
+    /// Also crashes of the agent, refused and lost words of changes, copytruncate, refusals and failures of every kind,
+    /// a backlog too small.
+    Everything,
+}
+
 /// Plays a seed.
 ///
 /// # Errors
 /// The rule that was broken.
-pub fn play(seed: u64, tells: bool) -> Result<Outcome, String> {
-    let mut play = Play::new(seed);
+pub fn play(seed: u64, scope: Scope, tells: bool) -> Result<Outcome, String> {
+    let mut play = Play::new(seed, scope);
     play.node.book.story = tells.then(Vec::new);
     let outcome = play.all();
     if tells && outcome.is_err() {
@@ -98,7 +110,7 @@ impl Play {
         self.verdict()
     }
 
-    fn new(seed: u64) -> Self {
+    fn new(seed: u64, scope: Scope) -> Self {
         let mut random = fastrand::Rng::with_seed(seed);
         let log_dir = PathBuf::from("/var/log/pods");
         let some = |random: &mut fastrand::Rng, share: f64, value: f64| if random.f64() < share { value } else { 0.0 };
@@ -123,7 +135,13 @@ impl Play {
             refuses: random.u8(..3) == 0,
             slowness: Duration::from_millis([1, 50, 2_000][random.usize(..3)]),
         };
-        let setup = setup(&mut random);
+        let mut setup = setup(&mut random);
+        if scope == Scope::Plain {
+            fs.borrow_mut().trouble = Trouble::default();
+            node.poison_share = 0.0;
+            loki.manners.trouble = 0.0;
+            setup.backlog_bytes_max = u64::MAX / 4;
+        }
         let mut play = Self {
             fs,
             log_dir,
@@ -136,7 +154,8 @@ impl Play {
             up_at: Duration::from_millis(random.u64(..2_000)),
             clock: Duration::ZERO,
             step_ns: 0,
-            crashes: random.bool(),
+            crashes: random.bool() && scope == Scope::Everything,
+            scope,
             has_crashed: false,
             has_given_up: false,
             restarts: 0,
@@ -332,7 +351,7 @@ impl Play {
             78..84 => self.node.close_old(at),
             84..87 if self.random.bool() => self.node.end(at),
             87..90 => self.node.restart(at),
-            90 if self.setup.settings.memory_bytes_max >= MEMORY_BYTES_MIN => {
+            90 if self.scope == Scope::Everything && self.setup.settings.memory_bytes_max >= MEMORY_BYTES_MIN => {
                 self.node.copy_and_truncate(at, self.clock)
             }
             91 => self.step_clock(),
