@@ -98,7 +98,6 @@ struct Known {
 #[derive(Debug, Default)]
 pub(super) struct KnownPods {
     pods: HashMap<String, Known>,
-    is_current: bool,
     /// Known pods that were not collected when they were seen; once they are, it is from their current file on.
     not_collected: HashSet<String>,
     /// Pod folders that were given up because their pod did not become known.
@@ -120,7 +119,6 @@ impl KnownPods {
 
     /// Takes in a snapshot. The pods that are not in it any more are kept for a while: their files may be.
     fn update(&mut self, snapshot: &PodSnapshot, now: Now) {
-        self.is_current = snapshot.is_current;
         for (uid, pod) in &snapshot.pods {
             if !pod.collect {
                 self.not_collected.insert(uid.clone());

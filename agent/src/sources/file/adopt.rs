@@ -7,8 +7,7 @@ use super::disk::{Disk, LogFile, OpenError};
 use super::identity::identify;
 use super::instance::{Instance, Pace, Tracked};
 use super::{Event, FileSource, InstanceKey, Resume, Target};
-use crate::types::position::{FileId, FilePosition, StdStream};
-use crate::types::saved::SavedFile;
+use crate::types::position::{FilePosition, StdStream};
 use crate::types::time::Now;
 use std::path::PathBuf;
 
@@ -202,12 +201,6 @@ impl<D: Disk> FileSource<D> {
         self.queue.retain(|queued| *queued != key);
         self.held.retain(|held| *held != key);
         self.free.push(key);
-    }
-
-    /// What was saved of a file in the last run.
-    #[must_use]
-    pub fn saved(&self, id: FileId) -> Option<&SavedFile> {
-        self.saved.get(&id)
     }
 }
 
