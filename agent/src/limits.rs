@@ -64,6 +64,9 @@ pub const METADATA_WAIT: Duration = Duration::from_secs(600);
 pub const IDENTITY_BYTES: usize = 1_024;
 /// Of a longer first line so many bytes count: docker's lines, of up to about 100 KiB, end with their time.
 pub const IDENTITY_BYTES_MAX: usize = 128 * 1_024;
+/// From the moment a file is finished, deleted and answered for until it is forgotten: a copy of it (copytruncate, gzip)
+/// is found by the second slow look at the latest, and would be taken for a new file then.
+pub const COPY_FOUND_WITHIN: Duration = Duration::from_secs(2 * RESCAN_INTERVAL.as_secs() + 1);
 /// The slow look at every directory, a safety net below inotify.
 pub const RESCAN_INTERVAL: Duration = Duration::from_secs(30);
 

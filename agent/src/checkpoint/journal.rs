@@ -15,8 +15,8 @@ use xxhash_rust::xxh3::xxh3_64;
 /// The journal is begun anew beyond this, or beyond twice what it began with.
 const BYTES_MIN: u64 = 4 * 1024 * 1024;
 const FINGERPRINTS: u8 = 1;
-const SENT: u8 = 2;
 const MOVED: u8 = 3;
+const SENT: u8 = 4;
 
 /// One record under construction.
 #[derive(Clone, Debug)]
@@ -32,13 +32,8 @@ impl Default for Record {
 }
 
 impl Record {
-    /// Entries with these fingerprints went out in the label set with this text.
-    pub fn fingerprints(&mut self, labels: &str, fingerprints: &[u64]) {
-        self.fingerprints_of(xxh3_64(labels.as_bytes()), fingerprints);
-    }
-
-    /// The same for a label set of which only the hash is known, as in [`Recovered`].
-    pub fn fingerprints_of(&mut self, labels: u64, fingerprints: &[u64]) {
+    /// Entries with these fingerprints went out in the label set with this hash ([`label_set_hash`]).
+    pub fn fingerprints(&mut self, labels: u64, fingerprints: &[u64]) {
         self.bytes.push(FINGERPRINTS);
         self.bytes.extend_from_slice(&labels.to_le_bytes());
         let count = u32::try_from(fingerprints.len()).unwrap_or(u32::MAX);
@@ -48,10 +43,12 @@ impl Record {
         }
     }
 
-    /// Everything of this std stream of this file up to the record that starts at `offset` has gone out.
-    pub fn sent(&mut self, file: FileId, std_stream: StdStream, offset: u64) {
+    /// What this std stream of this file has of the label set with this hash has gone out, up to the record that
+    /// starts at `offset`.
+    pub fn sent(&mut self, file: FileId, std_stream: StdStream, labels: u64, offset: u64) {
         self.bytes.push(SENT);
         self.place(file, std_stream, offset);
+        self.bytes.extend_from_slice(&labels.to_le_bytes());
     }
 
     /// The record that starts there went out with this time.
@@ -79,6 +76,12 @@ impl Record {
         }
         self.bytes
     }
+}
+
+/// How the journal names a label set, by its text.
+#[must_use]
+pub fn label_set_hash(text: &str) -> u64 {
+    xxh3_64(text.as_bytes())
 }
 
 /// Reads a journal; whatever follows a record that is not whole is left. Any bytes may come in.
@@ -116,7 +119,7 @@ impl Reader<'_> {
             }
             SENT => {
                 let (file, std_stream, offset) = self.place()?;
-                let last = out.sent.entry((file, std_stream)).or_default();
+                let last = out.sent.entry((file, std_stream, self.word()?)).or_default();
                 *last = offset.max(*last);
             }
             MOVED => {
@@ -208,10 +211,12 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    const LABELS: &str = "{a=\"b\"}";
+
     fn record(number: u64) -> Vec<u8> {
         let mut record = Record::default();
-        record.fingerprints("{a=\"b\"}", &[number, number + 1]);
-        record.sent(FileId(1), StdStream::Stderr, number);
+        record.fingerprints(label_set_hash(LABELS), &[number, number + 1]);
+        record.sent(FileId(1), StdStream::Stderr, label_set_hash(LABELS), number);
         record.moved(FileId(1), StdStream::Stdout, number, -5);
         record.finish()
     }
@@ -225,9 +230,9 @@ mod tests {
         journal.begin(&record(1)).unwrap();
         journal.append(&record(10)).unwrap();
         let (_, recovered) = Journal::open(dir.path());
-        assert_eq!(recovered.sent[&(FileId(1), StdStream::Stderr)], 10);
+        assert_eq!(recovered.sent[&(FileId(1), StdStream::Stderr, label_set_hash(LABELS))], 10);
         assert_eq!(recovered.moved[&(FileId(1), StdStream::Stdout, 1)], -5);
-        assert_eq!(recovered.fingerprints[&xxh3_64(b"{a=\"b\"}")], [1, 2, 10, 11]);
+        assert_eq!(recovered.fingerprints[&label_set_hash(LABELS)], [1, 2, 10, 11]);
     }
 
     #[test]

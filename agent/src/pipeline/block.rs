@@ -6,7 +6,7 @@ use crate::framing::split::{BlockEnd, MidLine, Piece, split};
 use crate::metrics::label::DropReason;
 use crate::sources::file::InstanceKey;
 use crate::sources::file::disk::Disk;
-use crate::types::position::{FilePosition, Mark, StdStream};
+use crate::types::position::{FileId, FilePosition, Mark, StdStream};
 use crate::types::time::Now;
 
 /// A line whose bytes were let go.
@@ -80,8 +80,10 @@ impl<D: Disk> Pipeline<D> {
         let Some(id) = self.source.file_id(key, at.file) else { return };
         for std_stream in [StdStream::Stdout, StdStream::Stderr] {
             let Some(stream) = ready.streams.get_mut(std_stream.index()) else { continue };
-            if let Some(offset) = self.recovered.sent.get(&(id, std_stream)) {
-                stream.resend_until = Some(FilePosition { file: at.file, offset: *offset });
+            let of_stream = |(file, owner, _): &(FileId, StdStream, u64)| *file == id && *owner == std_stream;
+            let offsets = self.recovered.sent.iter().filter(|(key, _)| of_stream(key)).map(|(_, offset)| *offset);
+            if let Some(offset) = offsets.max() {
+                stream.resend_until = Some(FilePosition { file: at.file, offset });
             }
         }
     }

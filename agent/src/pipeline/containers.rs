@@ -30,12 +30,12 @@ pub(super) struct StreamState {
     pub(super) stream_position: u64,
     /// The last time given, 0 if none.
     pub(super) last_time_ns: i64,
-    /// Records up to this one were handed to the sender before a restart.
+    /// Records up to this one may have been handed to the sender before a restart.
     pub(super) resend_until: Option<FilePosition>,
     /// Its open line is being read again after it was let go.
     pub(super) is_reread: bool,
-    /// The last record handed to the sender, for the journal.
-    pub(super) sent_to: Option<Mark>,
+    /// The last record handed to the sender, per label set, for the journal.
+    pub(super) sent_to: Vec<(LabelSetId, Mark)>,
     /// The first record that was not answered for when the positions were last saved.
     pub(super) saved_to: FilePosition,
     /// Records with moved times that may not be in the saved positions yet.
@@ -277,7 +277,7 @@ impl<D: Disk> Pipeline<D> {
                 last_time_ns,
                 resend_until: None,
                 is_reread: false,
-                sent_to: None,
+                sent_to: Vec::new(),
                 saved_to: at,
                 moved: Vec::new(),
                 lines: 0,

@@ -1,14 +1,14 @@
 //! From waiting parts to requests on their way: what is due is journaled, encoded, compressed and handed out.
 
 use super::{Outside, Pipeline};
-use crate::checkpoint::journal::Record;
+use crate::checkpoint::journal::{Record, label_set_hash};
 use crate::encode;
 use crate::limits::REQUEST_BYTES_MAX;
 use crate::send::deliver::Due;
 use crate::sources::file::InstanceKey;
 use crate::sources::file::disk::Disk;
-use crate::types::part::{LabelSetId, Part};
-use crate::types::position::{Mark, StdStream};
+use crate::types::part::{LabelSetId, Part, Share};
+use crate::types::position::StdStream;
 use crate::types::request::Request;
 use crate::types::time::Now;
 use bytes::Bytes;
@@ -75,9 +75,10 @@ impl<D: Disk> Pipeline<D> {
         let mut record = Record::default();
         for part in parts {
             self.metrics.resent_entries.add(u64::from(part.resent));
-            record.fingerprints(self.batch.text(part.label_set), &part.fingerprints);
+            let labels = label_set_hash(self.batch.text(part.label_set));
+            record.fingerprints(labels, &part.fingerprints);
             for share in &part.shares {
-                self.journal_share(&mut record, share.stream.0, share.first, share.last);
+                self.journal_share(&mut record, share, part.label_set, labels);
             }
             for moved in &part.moved {
                 let owner = self.owners.get(moved.stream.0 as usize).copied().flatten();
@@ -104,16 +105,20 @@ impl<D: Disk> Pipeline<D> {
         }
     }
 
-    fn journal_share(&mut self, record: &mut Record, stream: u32, first: Mark, last: Mark) {
-        let Some((key, std_stream)) = self.owners.get(stream as usize).copied().flatten() else { return };
+    fn journal_share(&mut self, record: &mut Record, share: &Share, label_set: LabelSetId, labels: u64) {
+        let Some((key, std_stream)) = self.owners.get(share.stream.0 as usize).copied().flatten() else { return };
+        let (first, last) = (share.first, share.last);
         for number in first.at.file..=last.at.file {
             if let Some(id) = self.source.file_id(key, number) {
                 let offset = if number == last.at.file { last.at.offset } else { u64::MAX };
-                record.sent(id, std_stream, offset);
+                record.sent(id, std_stream, labels, offset);
             }
         }
-        if let Some(state) = self.stream_mut(key, std_stream) {
-            state.sent_to = Some(state.sent_to.filter(|sent| sent.at > last.at).unwrap_or(last));
+        let Some(state) = self.stream_mut(key, std_stream) else { return };
+        match state.sent_to.iter_mut().find(|(known, _)| *known == label_set) {
+            Some((_, sent)) if sent.at > last.at => {}
+            Some((_, sent)) => *sent = last,
+            None => state.sent_to.push((label_set, last)),
         }
     }
 
@@ -122,7 +127,7 @@ impl<D: Disk> Pipeline<D> {
         let mut record = Record::default();
         self.journal_recovered(&mut record);
         for (labels, fingerprints) in self.batch.fingerprints() {
-            record.fingerprints(labels, &fingerprints);
+            record.fingerprints(label_set_hash(labels), &fingerprints);
         }
         for (key, container) in &self.containers {
             let Some(ready) = &container.ready else { continue };
@@ -138,10 +143,12 @@ impl<D: Disk> Pipeline<D> {
     fn journal_recovered(&self, record: &mut Record) {
         let here = self.source.file_ids();
         for (labels, fingerprints) in &self.recovered.fingerprints {
-            record.fingerprints_of(*labels, fingerprints);
+            record.fingerprints(*labels, fingerprints);
         }
-        for ((file, std_stream), offset) in self.recovered.sent.iter().filter(|((file, _), _)| here.contains(file)) {
-            record.sent(*file, *std_stream, *offset);
+        for ((file, std_stream, labels), offset) in &self.recovered.sent {
+            if here.contains(file) {
+                record.sent(*file, *std_stream, *labels, *offset);
+            }
         }
         for ((file, std_stream, offset), time_ns) in &self.recovered.moved {
             if here.contains(file) {
@@ -157,11 +164,13 @@ impl<D: Disk> Pipeline<D> {
         std_stream: StdStream,
         state: &super::containers::StreamState,
     ) {
-        if let Some(sent) = state.sent_to {
+        for (label_set, sent) in &state.sent_to {
+            let labels = label_set_hash(self.batch.text(*label_set));
             // Also what is answered for: the positions on disk may be older than that.
             for number in self.source.oldest_file(key)..=sent.at.file {
                 let Some(id) = self.source.file_id(key, number) else { continue };
-                record.sent(id, std_stream, if number == sent.at.file { sent.at.offset } else { u64::MAX });
+                let offset = if number == sent.at.file { sent.at.offset } else { u64::MAX };
+                record.sent(id, std_stream, labels, offset);
             }
         }
         for (at, time_ns) in &state.moved {

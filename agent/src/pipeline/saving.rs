@@ -46,7 +46,7 @@ impl<D: Disk> Pipeline<D> {
             self.saving.synced_at = now.mono;
         }
         let (containers, tracker) = (&self.containers, &self.tracker);
-        let positions = self.source.save(&|key| {
+        let positions = self.source.save(now, &|key| {
             let ready = containers.get(&key)?.ready.as_ref()?;
             Some(
                 [0, 1].map(|place| ready.streams.get(place).map_or_else(Mark::default, |s| tracker.answered_to(s.key))),

@@ -3,6 +3,7 @@
 use super::Pipeline;
 use super::containers::Ready;
 use crate::batch::open::OpenEntry;
+use crate::checkpoint::journal::label_set_hash;
 use crate::framing::join::Joined;
 use crate::framing::lift::lift;
 use crate::metrics::Metrics;
@@ -68,15 +69,12 @@ impl<D: Disk> Pipeline<D> {
         let metadata_counted_bytes = ready.labels.append_metadata(shaped.trace_id, &mut self.metadata);
 
         let start = joined.start.at;
-        let sent_at_ns = stream.resend_until.filter(|until| start <= *until).map(|_| {
-            let id = self
-                .owners
-                .get(stream.key.0 as usize)
-                .copied()
-                .flatten()
-                .and_then(|(key, _)| self.source.file_id(key, start.file));
-            id.and_then(|id| self.recovered.moved.get(&(id, std_stream, start.offset)).copied())
-                .unwrap_or(shaped.time_ns)
+        let sent_at_ns = stream.resend_until.filter(|until| start <= *until).and_then(|_| {
+            let (key, _) = self.owners.get(stream.key.0 as usize).copied().flatten()?;
+            let id = self.source.file_id(key, start.file)?;
+            let sent_to = self.recovered.sent.get(&(id, std_stream, label_set_hash(self.batch.text(label_set))))?;
+            let moved = self.recovered.moved.get(&(id, std_stream, start.offset)).copied();
+            (start.offset <= *sent_to).then(|| moved.unwrap_or(shaped.time_ns))
         });
         let entry = OpenEntry {
             line: shaped.line,
@@ -127,7 +125,7 @@ fn find_label_set(
     let before = batch.label_sets();
     let id = batch.label_set(text);
     if batch.label_sets() > before
-        && let Some(fingerprints) = recovered.fingerprints.remove(&xxhash_rust::xxh3::xxh3_64(text.as_bytes()))
+        && let Some(fingerprints) = recovered.fingerprints.remove(&label_set_hash(text))
     {
         batch.remember(id, &fingerprints);
     }

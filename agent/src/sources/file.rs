@@ -157,6 +157,8 @@ pub struct FileSource<D: Disk> {
     timers: BinaryHeap<Reverse<(Duration, InstanceKey)>>,
     saved: HashMap<FileId, SavedFile>,
     refused: HashSet<PathBuf>,
+    /// Files whose head could not be read, and how often.
+    unread_heads: HashMap<PathBuf, u32>,
     next_rescan: Duration,
     next_shed: Duration,
     is_first_scan: bool,
@@ -183,6 +185,7 @@ impl<D: Disk> FileSource<D> {
             timers: BinaryHeap::new(),
             saved: saved.into_iter().map(|file| (file.id, file)).collect(),
             refused: HashSet::new(),
+            unread_heads: HashMap::new(),
             next_rescan: Duration::ZERO,
             next_shed: Duration::ZERO,
             is_first_scan: true,
@@ -226,7 +229,7 @@ impl<D: Disk> FileSource<D> {
         }
         if now.mono >= self.next_shed {
             self.next_shed = now.mono + Duration::from_secs(1);
-            self.shed_backlog();
+            self.shed_backlog(now);
         }
         events.append(&mut self.events);
     }

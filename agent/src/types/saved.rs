@@ -41,8 +41,9 @@ pub struct Positions {
 /// What the journal tells of the time between the last saved positions and the end of the last run.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Recovered {
-    /// Offset of the last record that was handed to the sender, per file and std stream.
-    pub sent: HashMap<(FileId, StdStream), u64>,
+    /// Offset of the last record that was handed to the sender, per file, std stream and hash of the label set: those
+    /// of another label set may have waited.
+    pub sent: HashMap<(FileId, StdStream, u64), u64>,
     /// Records whose time was moved to a free nanosecond: file, std stream and offset → time.
     pub moved: HashMap<(FileId, StdStream, u64), i64>,
     /// Fingerprints of the newest entries, per hash of the label set, oldest first.

@@ -5,8 +5,10 @@
 use super::disk::{FakeDisk, Fs};
 use super::loki::Loki;
 use super::node::Node;
+use super::rules;
 use penstock::checkpoint::{journal, store};
 use penstock::metrics::Metrics;
+use penstock::metrics::label::DropReason;
 use penstock::pipeline::{Outside, Pipeline, Settings};
 use penstock::sources::file::FileSource;
 use penstock::types::request::Request;
@@ -174,6 +176,9 @@ impl Life {
             self.pipeline.answered(&answer, now);
         }
         self.pipeline.step(now, &mut self.way);
+        if self.metrics.dropped_files.get(DropReason::Backlog) > 0 {
+            rules::excuse_backlog(&mut node.book);
+        }
         for request in self.way.sent.drain(..) {
             node.book.tell(|| format!("{at:?} request {:?}", request.id));
             loki.push(&request, at, &mut node.book);

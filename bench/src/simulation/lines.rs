@@ -5,7 +5,7 @@
 use penstock::sources::file::disk::{LogFile, Stat};
 use penstock::sources::file::identity::identify;
 use penstock::types::position::FileId;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 
 /// Why a line need not arrive.
@@ -96,8 +96,10 @@ pub(super) struct Book {
     pub(super) files: Vec<File>,
     /// Equal lines: text → lines written.
     pub(super) ticks: HashMap<Vec<u8>, Vec<usize>>,
-    /// A pod's labels were changed: what is sent again has the new ones.
-    pub(super) labels_changed: bool,
+    /// Pods whose labels were changed, by number: what is sent again has the new ones.
+    pub(super) relabelled: HashSet<usize>,
+    /// The agent died once, or more often.
+    pub(super) has_died: bool,
     /// What happened, in words; only where one seed is played again.
     pub(super) story: Option<Vec<String>>,
 }
@@ -179,7 +181,7 @@ impl Book {
     pub(super) fn learn_id(&mut self, file: usize, bytes: &[u8]) {
         let known = &mut self.files[file];
         if known.id.is_none() {
-            known.id = identify(&known.folder, known.restart, &mut Head(bytes));
+            known.id = identify(&known.folder, known.restart, &mut Head(bytes)).ok().flatten();
         }
     }
 

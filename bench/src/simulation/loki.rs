@@ -242,7 +242,11 @@ impl Loki {
 
     fn keep(&mut self, push: Push, book: &mut Book) {
         for (labels, time_ns, text, metadata) in push.entries {
-            *self.store.entry((labels.clone(), time_ns, text.clone())).or_default() += 1;
+            let times = self.store.entry((labels.clone(), time_ns, text.clone())).or_default();
+            *times += 1;
+            if book.ticks.contains_key(&text) {
+                book.tell(|| format!("  an equal line came, {labels} {time_ns} {metadata}, {times} times"));
+            }
             self.arrived(Stored { labels, time_ns, text, metadata }, book);
         }
     }
@@ -254,17 +258,21 @@ impl Loki {
             return;
         }
         if !is_text(&new.text, &line.text) {
-            let (new, text) = (String::from_utf8_lossy(&new.text), String::from_utf8_lossy(&line.text));
+            let same = new.text.iter().zip(&line.text).take_while(|(new, old)| new == old).count();
             return self.broken.push(format!(
-                "line {number} was altered: {:.200} instead of {:.200}",
-                format!("{new:?}"),
-                format!("{text:?}")
+                "line {number} was altered from byte {same} on: {} bytes instead of {}: {:.100} instead of {:.100}",
+                new.text.len(),
+                line.text.len(),
+                format!("{:?}", String::from_utf8_lossy(new.text.get(same..).unwrap_or_default())),
+                format!("{:?}", String::from_utf8_lossy(line.text.get(same..).unwrap_or_default())),
             ));
         }
         line.arrivals += 1;
+        let is_relabelled = book.relabelled.contains(&book.streams[line.stream].pod);
         if let Some(first) = &line.stored {
-            let labels_may_differ = Stored { labels: first.labels.clone(), ..new.clone() };
-            if *first != new && !(book.labels_changed && *first == labels_may_differ) {
+            // Under other labels it is another entry, with a time that is free there.
+            let is_other = first.labels != new.labels && first.metadata == new.metadata;
+            if *first != new && !(is_relabelled && is_other) {
                 self.broken.push(format!(
                     "line {number} came again otherwise: {} {} {} instead of {} {} {}",
                     new.labels, new.time_ns, new.metadata, first.labels, first.time_ns, first.metadata
@@ -273,7 +281,8 @@ impl Loki {
             return;
         }
         let newest = self.newest.entry((line.stream, new.labels.clone())).or_insert(number);
-        if *newest > number && line.excuse.is_none() {
+        let is_again_under_new_labels = is_relabelled && book.has_died;
+        if *newest > number && line.excuse.is_none() && !is_again_under_new_labels {
             self.broken.push(format!("line {number} came first after line {newest} of the same std stream"));
         }
         *newest = number.max(*newest);

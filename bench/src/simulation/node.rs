@@ -358,20 +358,7 @@ impl Node {
         for (std_stream, line, content) in late {
             let physical = self.physical(at, std_stream, &content, false);
             let offset = self.fs.borrow().node(old.inode).map_or(0, |node| node.bytes.len());
-            // The rest may stand in the new file already; the line begins here all the same.
-            let former = self.book.lines[line]
-                .start
-                .filter(|(file, _)| *file != old.file && is_newer(&self.book, *file, old.file));
-            if former.is_some() {
-                self.book.files[former.map_or(0, |place| place.0)].starts.retain(|(.., number)| *number != line);
-                self.book.lines[line].start = None;
-            }
-            let last = self.book.lines[line].last_file;
-            let is_complete = self.book.lines[line].is_complete;
-            self.book.part(line, std_stream, old.file, offset as u64, is_complete);
-            if former.is_some() {
-                self.book.lines[line].last_file = last;
-            }
+            self.part_before(line, std_stream, old.file, offset as u64);
             self.fs.borrow_mut().append(old.inode, &physical);
         }
         let mut fs = self.fs.borrow_mut();
@@ -379,6 +366,21 @@ impl Node {
             self.book.learn_id(old.file, &node.bytes);
         }
         fs.close(old.inode);
+    }
+
+    /// A part in an older file than the rest, which may stand in the newer one already.
+    fn part_before(&mut self, line: usize, std_stream: usize, file: usize, offset: u64) {
+        let place = |file: usize| self.book.files[file].place;
+        let known = &self.book.lines[line];
+        let (is_complete, last) = (known.is_complete, known.last_file.filter(|last| place(*last) > place(file)));
+        if let Some((newer, _)) = known.start.filter(|(start, _)| place(*start) > place(file)) {
+            self.book.files[newer].starts.retain(|(.., number)| *number != line);
+            self.book.lines[line].start = None;
+        }
+        self.book.part(line, std_stream, file, offset, is_complete);
+        if last.is_some() {
+            self.book.lines[line].last_file = last;
+        }
     }
 
     /// Packs the newest rotated file, deletes those beyond three.
@@ -419,6 +421,9 @@ impl Node {
 
     /// Somebody copies the live file and empties it.
     pub(super) fn copy_and_truncate(&mut self, at: usize, now: Duration) {
+        if self.containers[at].live.is_none() {
+            return;
+        }
         self.close_old(at);
         self.flush(at, self.containers[at].unwritten.len());
         self.tidy(at);
@@ -536,10 +541,6 @@ impl Node {
 /// As the kubelet names them, by time; here every rotation has a second of its own.
 fn suffix(rotations: u64) -> String {
     format!("20260822-{:02}{:02}{:02}", rotations / 3600, rotations / 60 % 60, rotations % 60)
-}
-
-fn is_newer(book: &Book, file: usize, than: usize) -> bool {
-    book.files[file].place > book.files[than].place
 }
 
 fn open_live(fs: &Rc<RefCell<Fs>>, book: &mut Book, container: &mut Container) -> Handle {

@@ -8,7 +8,6 @@ use super::node::{Format, Node, PodPlan};
 use super::rules::{self, Allowed};
 use penstock::config::{LineForm, Source};
 use penstock::limits::MEMORY_BYTES_MIN;
-use penstock::metrics::label::DropReason;
 use penstock::pipeline::Settings;
 use penstock::types::pod::{Pod, PodSnapshot};
 use penstock::types::time::Now;
@@ -63,8 +62,6 @@ struct Play {
     step_ns: i64,
     crashes: bool,
     scope: Scope,
-    has_crashed: bool,
-    has_given_up: bool,
     restarts: usize,
     refused_counted: u64,
     stopping: Option<Duration>,
@@ -156,8 +153,6 @@ impl Play {
             step_ns: 0,
             crashes: random.bool() && scope == Scope::Everything,
             scope,
-            has_crashed: false,
-            has_given_up: false,
             restarts: 0,
             refused_counted: 0,
             stopping: None,
@@ -268,7 +263,7 @@ impl Play {
         let Some(life) = self.life.take() else { return };
         let is_late = self.random.u8(..4) == 0;
         self.data = life.way.data.after_crash(is_late);
-        self.has_crashed = true;
+        self.node.book.has_died = true;
         self.gone(&life);
         drop(life);
         self.after_end();
@@ -277,7 +272,7 @@ impl Play {
     fn end_stopped(&mut self) -> Result<(), String> {
         let Some(mut life) = self.life.take() else { return Ok(()) };
         let now = self.now(life.started);
-        self.has_crashed |= !life.pipeline.is_settled();
+        self.node.book.has_died |= !life.pipeline.is_settled();
         life.way.dies_in = None;
         life.pipeline.save(now, true, &mut life.way);
         for saved in std::mem::take(&mut life.way.saves) {
@@ -291,9 +286,8 @@ impl Play {
     }
 
     fn gone(&mut self, life: &Life) {
-        let (clock, has_crashed) = (self.clock, life.way.is_dead);
-        self.node.book.tell(|| format!("{clock:?} the agent ends, in the middle of a call: {has_crashed}"));
-        self.has_given_up |= life.metrics.dropped_files.get(DropReason::Backlog) > 0;
+        let (clock, is_dead) = (self.clock, life.way.is_dead);
+        self.node.book.tell(|| format!("{clock:?} the agent ends, in the middle of a call: {is_dead}"));
         self.refused_counted += refused(life);
         self.restarts += 1;
     }
@@ -388,7 +382,7 @@ impl Play {
         let pod = self.random.usize(..self.pods.len());
         if self.random.bool() {
             self.pods[pod].app = format!("app{}", self.random.u8(..4));
-            self.node.book.labels_changed = true;
+            self.node.book.relabelled.insert(pod);
         }
         self.snapshot_due = true;
     }
@@ -431,11 +425,8 @@ impl Play {
         Ok(())
     }
 
-    fn is_drained(&mut self) -> bool {
+    fn is_drained(&self) -> bool {
         let Some(life) = &self.life else { return false };
-        if life.metrics.dropped_files.get(DropReason::Backlog) > 0 {
-            rules::excuse_backlog(&mut self.node.book);
-        }
         let is_settled =
             life.pipeline.is_settled() && life.pipeline.streams().iter().all(|stream| stream.lag_bytes == 0);
         let book = &self.node.book;
@@ -464,11 +455,11 @@ impl Play {
         if let Some(life) = self.life.take() {
             self.gone(&life);
         }
-        let doubles = self.has_crashed || self.loki.has_stored_silently;
-        if self.refused_counted < self.loki.refused && !self.has_crashed {
+        let doubles = self.node.book.has_died || self.loki.has_stored_silently;
+        if self.refused_counted < self.loki.refused && !self.node.book.has_died {
             return Err(format!("{} entries were refused, {} counted", self.loki.refused, self.refused_counted));
         }
-        let allowed = Allowed { doubles, labels_changed: self.node.book.labels_changed };
+        let allowed = Allowed { doubles, labels_changed: !self.node.book.relabelled.is_empty() };
         rules::at_end(&self.node.book, &self.loki, allowed)?;
         let lines = &self.node.book.lines;
         Ok(Outcome {

@@ -6,10 +6,14 @@
 use super::disk::{Disk, LogFile, OpenError};
 use super::identity::identify;
 use super::instance::{Instance, Pace, Tracked};
+use super::turn::LOOK_SLOWLY;
 use super::{Event, FileSource, InstanceKey, Resume, Target};
 use crate::types::position::{FilePosition, StdStream};
 use crate::types::time::Now;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+/// A file whose head cannot be read so often is taken for one that was never seen: twice is better than never.
+const HEAD_READS_MAX: u32 = 5;
 
 /// A name that may stand for a log file.
 #[derive(Clone, Debug)]
@@ -36,10 +40,11 @@ impl<D: Disk> FileSource<D> {
             None => Instance::new(format!("{pod}/{container}"), restart),
         };
         let before = instance.next_number;
-        let mut names = Vec::new();
+        let (mut names, mut is_held_up) = (Vec::new(), false);
         for candidate in candidates {
             names.push(candidate.name.clone());
-            self.consider(&mut instance, candidate, now);
+            // The files after one that is put off come after it.
+            is_held_up = is_held_up || !self.consider(&mut instance, candidate, now);
         }
         if known.is_none() && instance.files.is_empty() {
             return;
@@ -87,34 +92,42 @@ impl<D: Disk> FileSource<D> {
         })
     }
 
-    fn consider(&mut self, instance: &mut Instance<D::File>, candidate: Candidate, now: Now) {
-        let Some(inode) = self.disk.inode_of(&candidate.path) else { return };
+    /// Takes in one name. False where that has to wait, and with it the names after it.
+    fn consider(&mut self, instance: &mut Instance<D::File>, candidate: Candidate, now: Now) -> bool {
+        let Some(inode) = self.disk.inode_of(&candidate.path) else { return true };
         if let Some(file) = instance.files.iter_mut().find(|file| file.inode == inode && file.file.is_some()) {
             file.name = Some(candidate.name);
             if let (None, Some(open)) = (file.id, &mut file.file) {
-                file.id = identify(&instance.folder, instance.restart, open);
+                file.id = identify(&instance.folder, instance.restart, open).ok().flatten();
             }
-            return;
+            return true;
         }
         if instance.aliases.iter().any(|(name, known, _)| *name == candidate.name && *known == inode) {
-            return;
+            return true;
         }
         let mut open = match self.disk.open(&candidate.path, candidate.is_gzip) {
             Ok(open) => open,
-            Err(OpenError::Gone) => return,
-            Err(error) => return self.refuse(&candidate.path, error),
+            Err(OpenError::Gone) => return true,
+            Err(error) => {
+                self.refuse(&candidate.path, error);
+                return true;
+            }
         };
-        let Ok(stat) = open.stat() else { return };
+        let Ok(stat) = open.stat() else { return true };
         if candidate.is_gzip && self.disk.has_writer(&open) == Some(true) {
             // Still being packed: the next look finds it whole.
-            return;
+            return true;
         }
-        let id = identify(&instance.folder, instance.restart, &mut open);
+        let id = match identify(&instance.folder, instance.restart, &mut open) {
+            Ok(id) => id,
+            Err(_) if !candidate.is_gzip && self.is_put_off(&candidate.path, now) => return false,
+            Err(_) => None,
+        };
         let is_live = candidate.suffix.is_none();
         let twin = id.and_then(|id| instance.files.iter().position(|file| file.id == Some(id)));
         if let (Some(_), Some(id), false) = (twin, id, is_live) {
             instance.aliases.push((candidate.name, stat.inode, id));
-            return;
+            return true;
         }
         let mut file = Tracked::new(0, open, stat, candidate.name, candidate.is_gzip, now);
         file.id = id;
@@ -124,6 +137,20 @@ impl<D: Disk> FileSource<D> {
             file.start = if place == instance.current { instance.offset } else { file.bytes };
         }
         instance.push(file, now);
+        true
+    }
+
+    /// The head of a file cannot be read: whether to look again soon, instead of taking it for one never seen.
+    fn is_put_off(&mut self, path: &Path, now: Now) -> bool {
+        let failures = self.unread_heads.entry(path.to_path_buf()).or_default();
+        *failures += 1;
+        let is_put_off = *failures < HEAD_READS_MAX;
+        if is_put_off {
+            self.next_rescan = self.next_rescan.min(now.mono + LOOK_SLOWLY);
+        } else {
+            self.unread_heads.remove(path);
+        }
+        is_put_off
     }
 
     fn set_start(&self, file: &mut Tracked<D::File>) {

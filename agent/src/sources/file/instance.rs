@@ -37,6 +37,8 @@ pub(super) struct Tracked<F> {
     pub(super) is_finished: bool,
     /// Its end was given up: what is open there will not be finished.
     pub(super) is_cut: bool,
+    /// Finished, deleted and answered for: kept until then, as its copy may be found late.
+    pub(super) forget_at: Option<Duration>,
 }
 
 impl<F: LogFile> Tracked<F> {
@@ -57,6 +59,7 @@ impl<F: LogFile> Tracked<F> {
             close_watch: None,
             is_finished: false,
             is_cut: false,
+            forget_at: None,
         }
     }
 
@@ -258,7 +261,14 @@ impl<F: LogFile> Instance<F> {
         }
         let Some(file) = self.files.get_mut(self.current).filter(|file| !file.is_gzip) else { return false };
         let (Some(id), Some(open)) = (file.id, &mut file.file) else { return false };
-        identify(&self.folder, self.restart, open) != Some(id)
+        match identify(&self.folder, self.restart, open) {
+            Ok(now) => now != Some(id),
+            Err(_) => {
+                // Not known; asked again with the next look.
+                self.is_woken = true;
+                false
+            }
+        }
     }
 
     /// Whether nothing can come any more: every file is read to its end and deleted, also its gzipped form, which

@@ -3,8 +3,10 @@
 use super::disk::Disk;
 use super::instance::{Instance, Tracked};
 use super::{Event, FileSource, InstanceKey};
+use crate::limits::COPY_FOUND_WITHIN;
 use crate::metrics::label::DropReason;
 use crate::types::position::{FileId, FilePosition, Mark, StdStream};
+use crate::types::time::Now;
 use crate::types::saved::{Positions, SavedFile, SavedStream};
 use std::collections::{BTreeMap, HashSet};
 
@@ -13,14 +15,14 @@ pub type Answered<'a> = &'a dyn Fn(InstanceKey) -> Option<[Mark; 2]>;
 
 impl<D: Disk> FileSource<D> {
     /// The positions as they are to be saved, and forgets files that are finished, deleted and answered for.
-    pub fn save(&mut self, answered: Answered<'_>) -> Positions {
+    pub fn save(&mut self, now: Now, answered: Answered<'_>) -> Positions {
         let mut files = Vec::new();
         for (place, slot) in self.instances.iter_mut().enumerate() {
             let Some(instance) = slot else { continue };
             let key = InstanceKey(u32::try_from(place).unwrap_or(u32::MAX));
             let marks = answered(key);
             if let Some(marks) = marks {
-                forget_answered(instance, marks);
+                forget_answered(instance, marks, now);
             }
             for file in &instance.files {
                 match marks {
@@ -111,13 +113,16 @@ impl<D: Disk> FileSource<D> {
     }
 }
 
-fn forget_answered<F>(instance: &mut Instance<F>, marks: [Mark; 2]) {
-    while let Some(file) = instance.files.front() {
+fn forget_answered<F>(instance: &mut Instance<F>, marks: [Mark; 2], now: Now) {
+    while let Some(file) = instance.files.front_mut() {
         let is_answered = marks.iter().all(|mark| mark.at.file > file.number || mark.at.offset >= file.bytes);
-        let is_last = instance.files.len() == 1;
         // Its gzipped form would be taken for a new file after a restart.
         let has_alias = instance.aliases.iter().any(|(.., id)| Some(*id) == file.id);
-        if !(file.is_finished && file.file.is_none() && is_answered && !is_last && !has_alias) {
+        if !(file.is_finished && file.file.is_none() && is_answered && !has_alias) {
+            return;
+        }
+        let forget_at = *file.forget_at.get_or_insert(now.mono + COPY_FOUND_WITHIN);
+        if now.mono < forget_at || instance.files.len() == 1 {
             return;
         }
         instance.files.pop_front();

@@ -5,34 +5,71 @@ use super::identity::identify;
 use super::instance::{Instance, Tracked};
 use super::{Event, FileSource, InstanceKey};
 use crate::metrics::label::DropReason;
+use crate::types::position::FileId;
 use crate::types::time::Now;
+use std::path::Path;
 
 impl<D: Disk> FileSource<D> {
     /// Gives up the oldest deleted files until what is kept of such files is within the backlog.
-    pub(super) fn shed_backlog(&mut self) {
+    pub(super) fn shed_backlog(&mut self, now: Now) {
         let backlog = |instance: &Option<Instance<D::File>>| instance.as_ref()?.deleted_backlog();
         let mut total: u64 = self.instances.iter().filter_map(backlog).map(|(_, bytes)| bytes).sum();
         while total > self.backlog_bytes_max {
             let most = |(number, instance)| Some((backlog(instance)?.1, number));
             let Some((_, number)) = self.instances.iter().enumerate().filter_map(most).max() else { return };
             let key = InstanceKey(u32::try_from(number).unwrap_or(u32::MAX));
-            let Some(bytes) = self.shed_oldest(key) else { return };
+            let Some(bytes) = self.shed_oldest(key, now) else { return };
             total = total.saturating_sub(bytes);
         }
     }
 
-    fn shed_oldest(&mut self, key: InstanceKey) -> Option<u64> {
-        let instance = self.instance(key)?;
-        let (place, _) = instance.deleted_backlog()?;
-        let is_current = place == instance.current;
-        let read = instance.offset;
-        let file = instance.files.get_mut(place)?;
-        let bytes = file.bytes.saturating_sub(if is_current { read } else { file.start });
-        (file.file, file.is_cut) = (None, true);
-        file.bytes = if is_current { read } else { file.start };
+    fn shed_oldest(&mut self, key: InstanceKey, now: Now) -> Option<u64> {
+        let mut instance = self.instances.get_mut(key.0 as usize)?.take()?;
+        let shed = self.shed_oldest_of(&mut instance, now);
+        if let Some(slot) = self.instances.get_mut(key.0 as usize) {
+            *slot = Some(instance);
+        }
+        let (bytes, is_lost) = shed?;
         self.enqueue(key);
+        if !is_lost {
+            return Some(bytes);
+        }
         self.events.push(Event::Dropped { reason: DropReason::Backlog, bytes, files: 1 });
         Some(bytes)
+    }
+
+    /// Lets go of the oldest deleted file, of which so many bytes were not read. Not lost where its gzipped or copied
+    /// form is still there: the rest is read from that.
+    fn shed_oldest_of(&mut self, instance: &mut Instance<D::File>, now: Now) -> Option<(u64, bool)> {
+        let (place, _) = instance.deleted_backlog()?;
+        let id = instance.files.get(place)?.id;
+        let copy = id.and_then(|id| self.open_copy(instance, id, now));
+        let read_to = if place == instance.current { instance.offset } else { instance.files.get(place)?.start };
+        let file = instance.files.get_mut(place)?;
+        let bytes = file.bytes.saturating_sub(read_to);
+        if let Some(watch) = file.close_watch.take() {
+            self.targets.remove(&watch);
+            self.disk.unwatch(watch);
+        }
+        if let Some(copy) = copy {
+            *file = Tracked { number: file.number, id, start: read_to, bytes: file.bytes, ..copy };
+            return Some((bytes, false));
+        }
+        (file.file, file.is_cut) = (None, true);
+        file.bytes = read_to;
+        Some((bytes, true))
+    }
+
+    /// Opens the gzipped or copied form of the file with this identity, where there is one.
+    fn open_copy(&mut self, instance: &mut Instance<D::File>, id: FileId, now: Now) -> Option<Tracked<D::File>> {
+        let place = instance.aliases.iter().position(|(.., alias)| *alias == id)?;
+        let (name, ..) = instance.aliases.swap_remove(place);
+        let is_gzip = Path::new(&name).extension().is_some_and(|end| end == "gz");
+        let path = self.log_dir.join(&instance.folder).join(&name);
+        let mut open = self.disk.open(&path, is_gzip).ok()?;
+        let stat = open.stat().ok()?;
+        let is_same = identify(&instance.folder, instance.restart, &mut open).ok()? == Some(id);
+        is_same.then(|| Tracked::new(0, open, stat, name, is_gzip, now))
     }
 
     /// The current file became shorter than what was read of it: copied and truncated, or simply emptied. What was
@@ -40,18 +77,10 @@ impl<D: Disk> FileSource<D> {
     pub(super) fn truncated(&mut self, key: InstanceKey, now: Now) {
         let Some(mut instance) = self.instances.get_mut(key.0 as usize).and_then(Option::take) else { return };
         let offset = instance.offset;
-        let folder = self.log_dir.join(&instance.folder);
         let mut lost = 0;
         if let Some(mut new) = instance.current().and_then(|old| renewed(old, now)) {
             let old_id = instance.current().and_then(|old| old.id);
-            let alias = old_id.and_then(|id| instance.aliases.iter().position(|(.., alias)| *alias == id));
-            let copy = alias.map(|place| instance.aliases.swap_remove(place)).and_then(|(name, ..)| {
-                let is_gzip = std::path::Path::new(&name).extension().is_some_and(|end| end == "gz");
-                let mut open = self.disk.open(&folder.join(&name), is_gzip).ok()?;
-                let stat = open.stat().ok()?;
-                (identify(&instance.folder, instance.restart, &mut open) == old_id)
-                    .then(|| Tracked::new(0, open, stat, name, is_gzip, now))
-            });
+            let copy = old_id.and_then(|id| self.open_copy(&mut instance, id, now));
             let unread = instance.current().map_or(0, |old| old.bytes.saturating_sub(offset));
             match copy {
                 Some(mut copy) => {
@@ -64,7 +93,8 @@ impl<D: Disk> FileSource<D> {
             if let Some(old) = instance.current() {
                 (old.is_cut, old.bytes) = (lost > 0, offset);
             }
-            new.id = new.file.as_mut().and_then(|open| identify(&instance.folder, instance.restart, open));
+            let open = new.file.as_mut();
+            new.id = open.and_then(|open| identify(&instance.folder, instance.restart, open).ok().flatten());
             instance.push(new, now);
         }
         if let Some(slot) = self.instances.get_mut(key.0 as usize) {

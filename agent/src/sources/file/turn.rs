@@ -13,7 +13,7 @@ use std::io;
 use std::time::Duration;
 
 /// A file that cannot be read, or whose growth cannot be watched, is looked at again after this time.
-const LOOK_SLOWLY: Duration = Duration::from_secs(1);
+pub(super) const LOOK_SLOWLY: Duration = Duration::from_secs(1);
 
 /// What one look at a file's next bytes gave.
 enum Look {
@@ -87,7 +87,7 @@ impl<D: Disk> FileSource<D> {
             return self.look_at_end(key, at, length, was_closed, now);
         }
         if file.id.is_none() {
-            file.id = identify(&instance.folder, instance.restart, open);
+            file.id = identify(&instance.folder, instance.restart, open).ok().flatten();
         }
         let end = at.offset + length as u64;
         if end > file.bytes {
