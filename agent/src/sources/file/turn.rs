@@ -87,7 +87,11 @@ impl<D: Disk> FileSource<D> {
             return self.look_at_end(key, at, length, was_closed, now);
         }
         if file.id.is_none() {
-            file.id = identify(&instance.folder, instance.restart, open).ok().flatten();
+            match identify(&instance.folder, instance.restart, open) {
+                Ok(id) => file.id = id,
+                // What goes out must be found in the journal under its file's name.
+                Err(error) => return self.unreadable(key, now, &error),
+            }
         }
         let end = at.offset + length as u64;
         if end > file.bytes {
