@@ -52,7 +52,7 @@ impl<D: Disk> FileSource<D> {
             self.disk.unwatch(watch);
         }
         if let Some(copy) = copy {
-            *file = Tracked { number: file.number, id, start: read_to, bytes: file.bytes, ..copy };
+            take_place(file, copy, read_to);
             return Some((bytes, false));
         }
         (file.file, file.is_cut) = (None, true);
@@ -81,17 +81,13 @@ impl<D: Disk> FileSource<D> {
         if let Some(mut new) = instance.current().and_then(|old| renewed(old, now)) {
             let old_id = instance.current().and_then(|old| old.id);
             let copy = old_id.and_then(|id| self.open_copy(&mut instance, id, now));
-            let unread = instance.current().map_or(0, |old| old.bytes.saturating_sub(offset));
-            match copy {
-                Some(mut copy) => {
-                    copy.start = offset;
-                    copy.id = old_id;
-                    instance.push(copy, now);
+            match (instance.current(), copy) {
+                (Some(old), Some(copy)) => take_place(old, copy, old.start),
+                (Some(old), None) => {
+                    lost = old.bytes.saturating_sub(offset);
+                    (old.is_cut, old.bytes) = (lost > 0, offset);
                 }
-                None => lost = unread,
-            }
-            if let Some(old) = instance.current() {
-                (old.is_cut, old.bytes) = (lost > 0, offset);
+                (None, _) => {}
             }
             let open = new.file.as_mut();
             new.id = open.and_then(|open| identify(&instance.folder, instance.restart, open).ok().flatten());
@@ -102,6 +98,12 @@ impl<D: Disk> FileSource<D> {
         }
         self.events.push(Event::Dropped { reason: DropReason::Truncated, bytes: lost, files: u64::from(lost > 0) });
     }
+}
+
+/// The copy of a file is read in its stead.
+fn take_place<F>(file: &mut Tracked<F>, copy: Tracked<F>, start: u64) {
+    let bytes = file.bytes.max(copy.bytes);
+    *file = Tracked { number: file.number, id: file.id, start, bytes, ..copy };
 }
 
 /// The same descriptor as a new file, to be read from its start; the old one keeps none.
