@@ -253,7 +253,7 @@ impl<D: Disk> FileSource<D> {
                     self.targets.remove(&watch);
                     if let Some(instance) = self.instance(key) {
                         instance.growth_watch = None;
-                        instance.is_woken = true;
+                        instance.is_unwatched = true;
                     }
                     self.enqueue(key);
                 }

@@ -87,7 +87,11 @@ fn times(book: &Book) -> Result<(), String> {
     for stream in book.streams.iter().filter(|stream| !stream.has_own_times) {
         let mut last: Option<(usize, i64)> = None;
         for number in &stream.lines {
-            let Some(stored) = &book.lines[*number].stored else { continue };
+            let Some(stored) = &book.lines[*number].stored else {
+                // It may have been the one that followed a step of the clock.
+                last = None;
+                continue;
+            };
             if let Some((before, time_ns)) = last
                 && stored.time_ns < time_ns
                 && time_ns - stored.time_ns < 59_000_000_000

@@ -116,8 +116,8 @@ pub(super) struct Instance<F> {
     pub(super) is_mid_line: bool,
     pub(super) pace: Pace,
     pub(super) growth_watch: Option<WatchId>,
-    /// It grew after a quiet spell: it may have been truncated and written anew meanwhile.
-    pub(super) is_woken: bool,
+    /// It was not looked at for a while: it may have been truncated and written anew meanwhile.
+    pub(super) is_unwatched: bool,
     /// Looks without anything new since the last one with something.
     pub(super) vain_looks: u32,
 }
@@ -137,7 +137,7 @@ impl<F: LogFile> Instance<F> {
             is_mid_line: false,
             pace: Pace::Asleep,
             growth_watch: None,
-            is_woken: false,
+            is_unwatched: false,
             vain_looks: 0,
         }
     }
@@ -254,9 +254,9 @@ impl<F: LogFile> Instance<F> {
         (self.current, self.offset) = (place, offset);
     }
 
-    /// Whether the current file does not begin any more as it did, after a quiet spell.
+    /// Whether the current file does not begin any more as it did, after it was not looked at for a while.
     pub(super) fn is_replaced(&mut self) -> bool {
-        if !std::mem::take(&mut self.is_woken) || self.offset == 0 {
+        if !std::mem::take(&mut self.is_unwatched) || self.offset == 0 {
             return false;
         }
         let Some(file) = self.files.get_mut(self.current).filter(|file| !file.is_gzip) else { return false };
@@ -265,7 +265,7 @@ impl<F: LogFile> Instance<F> {
             Ok(now) => now != Some(id),
             Err(_) => {
                 // Not known; asked again with the next look.
-                self.is_woken = true;
+                self.is_unwatched = true;
                 false
             }
         }

@@ -6,8 +6,8 @@ use super::{Event, FileSource, InstanceKey};
 use crate::limits::COPY_FOUND_WITHIN;
 use crate::metrics::label::DropReason;
 use crate::types::position::{FileId, FilePosition, Mark, StdStream};
-use crate::types::time::Now;
 use crate::types::saved::{Positions, SavedFile, SavedStream};
+use crate::types::time::Now;
 use std::collections::{BTreeMap, HashSet};
 
 /// For each std stream of an instance the first record that is not answered for; `None` where nothing was begun.

@@ -75,6 +75,7 @@ impl<D: Disk> FileSource<D> {
     /// The current file became shorter than what was read of it: copied and truncated, or simply emptied. What was
     /// not read is taken from the copy where there is one.
     pub(super) fn truncated(&mut self, key: InstanceKey, now: Now) {
+        self.scan_folder_of(key, now);
         let Some(mut instance) = self.instances.get_mut(key.0 as usize).and_then(Option::take) else { return };
         let offset = instance.offset;
         let mut lost = 0;

@@ -30,6 +30,9 @@ impl<D: Disk> FileSource<D> {
         while let Some(key) = self.queue.pop_front() {
             if !is_open(key) {
                 self.held.push(key);
+                if let Some(instance) = self.instance(key) {
+                    instance.is_unwatched = true;
+                }
                 continue;
             }
             loop {
@@ -115,11 +118,7 @@ impl<D: Disk> FileSource<D> {
         let Some(instance) = self.instance(key) else { return Look::Nothing };
         let mut end = instance.at_end(was_closed, now);
         if end == AtEnd::Ended {
-            // Word of a new file may have been lost, or refused.
-            let folder = instance.folder.clone();
-            if let Some((pod, container)) = folder.split_once('/') {
-                self.scan_container(pod, container, now);
-            }
+            self.scan_folder_of(key, now);
             end = self.instance(key).map_or(AtEnd::Wait, |instance| instance.at_end(was_closed, now));
         }
         let Some(instance) = self.instance(key) else { return Look::Nothing };
@@ -150,6 +149,15 @@ impl<D: Disk> FileSource<D> {
                 self.truncated(key, now);
                 Look::Again
             }
+        }
+    }
+
+    /// Word of a new file, or of a copy, may have been lost or refused.
+    pub(super) fn scan_folder_of(&mut self, key: InstanceKey, now: Now) {
+        let Some(instance) = self.instance(key) else { return };
+        let folder = instance.folder.clone();
+        if let Some((pod, container)) = folder.split_once('/') {
+            self.scan_container(pod, container, now);
         }
     }
 
