@@ -295,8 +295,10 @@ impl Loki {
         if book.ticks.contains_key(&new.text) {
             return;
         }
+        let marker = memchr::memmem::find(&new.text, " …[truncated ".as_bytes());
+        let text = &new.text[..marker.unwrap_or(new.text.len())];
         let is_piece =
-            |line: &super::lines::Line| line.excuse.is_some() && memchr::memmem::find(&line.text, &new.text).is_some();
+            |line: &super::lines::Line| line.excuse.is_some() && memchr::memmem::find(&line.text, text).is_some();
         if !book.lines.iter().any(is_piece) {
             self.broken.push(format!("this was never written: {:.200}", String::from_utf8_lossy(&new.text)));
         }

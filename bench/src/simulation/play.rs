@@ -431,7 +431,7 @@ impl Play {
             life.pipeline.is_settled() && life.pipeline.streams().iter().all(|stream| stream.lag_bytes == 0);
         let book = &self.node.book;
         let all = (0..book.lines.len()).all(|line| book.is_settled(line) || !book.lines[line].is_complete);
-        is_settled && all && self.clock > Duration::from_secs(40)
+        is_settled && all && rules::have_ticks_arrived(book, &self.loki) && self.clock > Duration::from_secs(40)
     }
 
     fn stuck(&self) -> Result<(), String> {

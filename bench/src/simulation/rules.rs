@@ -65,12 +65,32 @@ fn arrived(book: &Book, allowed: Allowed) -> Result<(), String> {
     Ok(())
 }
 
+struct Ticks {
+    stored: usize,
+    excused: usize,
+    written: usize,
+}
+
+fn count_ticks(book: &Book, loki: &Loki, text: &[u8], lines: &[usize]) -> Ticks {
+    Ticks {
+        stored: loki.store.keys().filter(|(.., stored)| stored == text).count(),
+        excused: lines.iter().filter(|line| book.lines[**line].excuse.is_some()).count(),
+        written: lines.iter().filter(|line| book.lines[**line].is_complete).count(),
+    }
+}
+
+/// Whether as many equal lines are stored as can be expected.
+pub(super) fn have_ticks_arrived(book: &Book, loki: &Loki) -> bool {
+    book.ticks.iter().all(|(text, lines)| {
+        let Ticks { stored, excused, written } = count_ticks(book, loki, text, lines);
+        stored + excused >= written
+    })
+}
+
 /// Equal lines stay apart: as many entries as lines.
 fn ticks(book: &Book, loki: &Loki, allowed: Allowed) -> Result<(), String> {
     for (text, lines) in &book.ticks {
-        let stored = loki.store.keys().filter(|(.., stored)| stored == text).count();
-        let excused = lines.iter().filter(|line| book.lines[**line].excuse.is_some()).count();
-        let written = lines.iter().filter(|line| book.lines[**line].is_complete).count();
+        let Ticks { stored, excused, written } = count_ticks(book, loki, text, lines);
         let text = String::from_utf8_lossy(text);
         if stored + excused < written {
             return Err(format!("of {written} equal lines \"{text}\" {stored} are stored, {excused} excused"));

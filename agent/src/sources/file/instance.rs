@@ -108,6 +108,8 @@ pub(super) struct Instance<F> {
     /// Read offset in it.
     pub(super) offset: u64,
     pub(super) next_number: u32,
+    /// Number of the newest file of which bytes were handed out.
+    pub(super) newest_read: u32,
     /// A later instance of the container exists.
     pub(super) is_superseded: bool,
     /// The end was told; taken back when more comes.
@@ -132,6 +134,7 @@ impl<F: LogFile> Instance<F> {
             current: 0,
             offset: 0,
             next_number: 0,
+            newest_read: 0,
             is_superseded: false,
             has_ended: false,
             is_mid_line: false,
@@ -164,6 +167,21 @@ impl<F: LogFile> Instance<F> {
             self.offset = file.start;
         }
         self.files.push_back(file);
+        self.has_ended = false;
+    }
+
+    /// Puts a file that was written after the current one and before those behind it into its place. Where these were
+    /// read already, their numbers stand, and it comes last.
+    pub(super) fn push_behind_current(&mut self, mut file: Tracked<F>, now: Now) {
+        let place = self.current + 1;
+        let number = self.files.get(place).map(|next| next.number);
+        let Some(number) = number.filter(|number| *number > self.newest_read) else { return self.push(file, now) };
+        for later in self.files.iter_mut().skip(place) {
+            later.number += 1;
+        }
+        self.next_number += 1;
+        file.number = number;
+        self.files.insert(place, file);
         self.has_ended = false;
     }
 

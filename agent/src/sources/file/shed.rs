@@ -3,7 +3,7 @@
 use super::disk::{Disk, LogFile};
 use super::identity::identify;
 use super::instance::{Instance, Tracked};
-use super::{Event, FileSource, InstanceKey};
+use super::{Event, FileSource, InstanceKey, Target};
 use crate::metrics::label::DropReason;
 use crate::types::position::FileId;
 use crate::types::time::Now;
@@ -92,7 +92,12 @@ impl<D: Disk> FileSource<D> {
             }
             let open = new.file.as_mut();
             new.id = open.and_then(|open| identify(&instance.folder, instance.restart, open).ok().flatten());
-            instance.push(new, now);
+            instance.push_behind_current(new, now);
+            for file in &instance.files {
+                if let Some(watch) = file.close_watch {
+                    self.targets.insert(watch, Target::Close(key, file.number));
+                }
+            }
         }
         if let Some(slot) = self.instances.get_mut(key.0 as usize) {
             *slot = Some(instance);

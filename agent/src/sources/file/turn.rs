@@ -96,6 +96,7 @@ impl<D: Disk> FileSource<D> {
                 Err(error) => return self.unreadable(key, now, &error),
             }
         }
+        instance.newest_read = instance.newest_read.max(at.file);
         let end = at.offset + length as u64;
         if end > file.bytes {
             file.bytes = end;
