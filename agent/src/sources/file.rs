@@ -157,8 +157,8 @@ pub struct FileSource<D: Disk> {
     timers: BinaryHeap<Reverse<(Duration, InstanceKey)>>,
     saved: HashMap<FileId, SavedFile>,
     refused: HashSet<PathBuf>,
-    /// Files whose head could not be read, and how often.
-    unread_heads: HashMap<PathBuf, u32>,
+    /// Folders of containers with names that are looked at again soon.
+    put_off: BTreeMap<String, adopt::PutOff>,
     next_rescan: Duration,
     next_shed: Duration,
     is_first_scan: bool,
@@ -185,7 +185,7 @@ impl<D: Disk> FileSource<D> {
             timers: BinaryHeap::new(),
             saved: saved.into_iter().map(|file| (file.id, file)).collect(),
             refused: HashSet::new(),
-            unread_heads: HashMap::new(),
+            put_off: BTreeMap::new(),
             next_rescan: Duration::ZERO,
             next_shed: Duration::ZERO,
             is_first_scan: true,
@@ -222,6 +222,7 @@ impl<D: Disk> FileSource<D> {
             let why = if self.is_first_scan { RescanWhy::Start } else { RescanWhy::Interval };
             self.rescan(now, wanted, why);
         }
+        self.look_at_heads(now);
         while let Some(Reverse((at, key))) = self.timers.peek().copied().filter(|timer| timer.0.0 <= now.mono) {
             debug_assert!(at <= now.mono);
             self.timers.pop();
@@ -288,7 +289,8 @@ impl<D: Disk> FileSource<D> {
             return Duration::ZERO;
         }
         let timer = self.timers.peek().map_or(Duration::MAX, |timer| timer.0.0);
-        timer.min(self.next_rescan)
+        let put_off = self.put_off.values().map(|put_off| put_off.at).min().unwrap_or(Duration::MAX);
+        timer.min(put_off).min(self.next_rescan)
     }
 
     /// Descriptors held.

@@ -3,17 +3,36 @@
 //! A file is known by its inode while it is held open (the kernel cannot give that to another then), and by its
 //! content otherwise: a gzipped or copied form of a known file is an alias, not a file to be read.
 
-use super::disk::{Disk, LogFile, OpenError};
+use super::disk::{Disk, LogFile, OpenError, Stat};
 use super::identity::identify;
 use super::instance::{Instance, Pace, Tracked};
-use super::turn::LOOK_SLOWLY;
 use super::{Event, FileSource, InstanceKey, Resume, Target};
-use crate::types::position::{FilePosition, StdStream};
+use crate::types::position::{FileId, FilePosition, StdStream};
 use crate::types::time::Now;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::time::Duration;
 
-/// A file whose head cannot be read so often is taken for one that was never seen: twice is better than never.
-const HEAD_READS_MAX: u32 = 5;
+/// A name whose file cannot be told from others yet is looked at again after this time, so often.
+const LOOK_AT_HEAD_AGAIN: Duration = Duration::from_millis(200);
+const HEAD_LOOKS_MAX: u32 = 5;
+
+/// A folder with such a name.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct PutOff {
+    /// When it is looked at again (monotonic).
+    pub(super) at: Duration,
+    looks: u32,
+}
+
+/// What is known of the file behind a name.
+enum Head {
+    /// It is told from others by this, or has no first line yet.
+    Known(Option<FileId>),
+    /// It may be known in a moment.
+    Wait,
+    /// There is nothing in it.
+    Empty,
+}
 
 /// A name that may stand for a log file.
 #[derive(Clone, Debug)]
@@ -105,6 +124,8 @@ impl<D: Disk> FileSource<D> {
         if instance.aliases.iter().any(|(name, known, _)| *name == candidate.name && *known == inode) {
             return true;
         }
+        // Copies may have been shifted by one (`.1` → `.2`): the name stands for another file now.
+        instance.aliases.retain(|(name, ..)| *name != candidate.name);
         let mut open = match self.disk.open(&candidate.path, candidate.is_gzip) {
             Ok(open) => open,
             Err(OpenError::Gone) => return true,
@@ -118,10 +139,10 @@ impl<D: Disk> FileSource<D> {
             // Still being packed: the next look finds it whole.
             return true;
         }
-        let id = match identify(&instance.folder, instance.restart, &mut open) {
-            Ok(id) => id,
-            Err(_) if !candidate.is_gzip && self.is_put_off(&candidate.path, now) => return false,
-            Err(_) => None,
+        let id = match self.head(instance, &candidate, &mut open, stat, now) {
+            Head::Known(id) => id,
+            Head::Wait => return false,
+            Head::Empty => return true,
         };
         let is_live = candidate.suffix.is_none();
         let twin = id.and_then(|id| instance.files.iter().position(|file| file.id == Some(id)));
@@ -140,17 +161,56 @@ impl<D: Disk> FileSource<D> {
         true
     }
 
-    /// The head of a file cannot be read: whether to look again soon, instead of taking it for one never seen.
-    fn is_put_off(&mut self, path: &Path, now: Now) -> bool {
-        let failures = self.unread_heads.entry(path.to_path_buf()).or_default();
-        *failures += 1;
-        let is_put_off = *failures < HEAD_READS_MAX;
-        if is_put_off {
-            self.next_rescan = self.next_rescan.min(now.mono + LOOK_SLOWLY);
-        } else {
-            self.unread_heads.remove(path);
+    /// What tells a file from others. The head of a rotated one that has no first line yet is waited for: it may be the
+    /// copy of a file that is known, under way. One that cannot be read is taken for new in the end, as twice is better
+    /// than never.
+    fn head(
+        &mut self,
+        instance: &Instance<D::File>,
+        candidate: &Candidate,
+        open: &mut D::File,
+        stat: Stat,
+        now: Now,
+    ) -> Head {
+        let head = identify(&instance.folder, instance.restart, open);
+        let is_settled = candidate.is_gzip || (candidate.suffix.is_none() && head.is_ok());
+        match head {
+            Ok(Some(id)) => Head::Known(Some(id)),
+            head if is_settled => Head::Known(head.ok().flatten()),
+            Ok(None) if stat.bytes > 0 && self.disk.has_writer(open) == Some(false) => Head::Known(None),
+            _ if self.is_put_off(&instance.folder, now) => Head::Wait,
+            Ok(None) if stat.bytes == 0 => Head::Empty,
+            _ => Head::Known(None),
         }
-        is_put_off
+    }
+
+    fn is_put_off(&mut self, folder: &str, now: Now) -> bool {
+        let put_off = self.put_off.entry(folder.to_owned()).or_default();
+        if put_off.looks >= HEAD_LOOKS_MAX {
+            return false;
+        }
+        if put_off.at <= now.mono {
+            (put_off.at, put_off.looks) = (now.mono + LOOK_AT_HEAD_AGAIN, put_off.looks + 1);
+        }
+        true
+    }
+
+    /// Looks again at the folders with names that were put off.
+    pub(super) fn look_at_heads(&mut self, now: Now) {
+        let due: Vec<String> = self
+            .put_off
+            .iter()
+            .filter(|(_, put_off)| put_off.at <= now.mono)
+            .map(|(folder, _)| folder.clone())
+            .collect();
+        for folder in due {
+            let looks = self.put_off.get(&folder).map(|put_off| put_off.looks);
+            if let Some((pod, container)) = folder.split_once('/') {
+                self.scan_container(pod, container, now);
+            }
+            // Nothing was put off again, or it has been for long enough.
+            self.put_off.retain(|known, put_off| *known != folder || Some(put_off.looks) != looks);
+        }
     }
 
     fn set_start(&self, file: &mut Tracked<D::File>) {
@@ -162,12 +222,14 @@ impl<D: Disk> FileSource<D> {
                 file.is_finished = file.is_gzip;
             }
             file.bytes = file.bytes.max(if file.is_gzip { saved.bytes } else { 0 });
+        } else if self.is_first_scan && self.skips_existing && file.is_gzip {
+            file.is_finished = true;
         } else if self.is_first_scan && self.skips_existing {
             file.start = file.file.as_mut().map_or(0, |open| last_line_end(open, file.bytes));
         }
     }
 
-    fn watch_closing(&mut self, key: InstanceKey, now: Now) {
+    pub(super) fn watch_closing(&mut self, key: InstanceKey, now: Now) {
         let Self { disk, instances, targets, events, .. } = self;
         let Some(instance) = instances.get_mut(key.0 as usize).and_then(Option::as_mut) else { return };
         for file in instance.files.iter_mut().filter(|file| file.close_watch.is_none() && !file.is_gzip) {

@@ -52,9 +52,12 @@ impl GzipFile {
         }
         let mut filled = 0;
         while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-            match decoder.read(rest)? {
-                0 => break,
-                count => filled += count,
+            match decoder.read(rest) {
+                Ok(0) => break,
+                Ok(count) => filled += count,
+                // What came before the damage is good; the next read tells of it.
+                Err(_) if filled > 0 => break,
+                Err(error) => return Err(error),
             }
         }
         self.unpacked += filled as u64;
@@ -79,6 +82,23 @@ mod tests {
             let wanted = text.get(offset..).unwrap_or_default();
             assert_eq!(buffer[..count], wanted[..wanted.len().min(1000)], "at {offset}");
         }
+    }
+
+    #[test]
+    fn what_stands_before_the_damage_is_read() {
+        let text: Vec<u8> = (0..100_000_u32).flat_map(u32::to_le_bytes).collect();
+        let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        packer.write_all(&text).unwrap();
+        let packed = packer.finish().unwrap();
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&packed[..packed.len() / 2]).unwrap();
+        let (mut torn, mut read, mut buffer) = (GzipFile::new(file), 0, [0; 1000]);
+        while let Ok(count) = torn.read_at(&mut buffer, read as u64) {
+            assert!(count > 0, "a torn file does not end, it fails");
+            assert_eq!(buffer[..count], text[read..read + count]);
+            read += count;
+        }
+        assert!(read > text.len() / 4, "{read}");
     }
 
     #[test]

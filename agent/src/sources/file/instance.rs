@@ -5,9 +5,11 @@
 
 use super::disk::{Inode, LogFile, Stat, WatchId};
 use super::identity::identify;
+use super::names::{by_age, suffix_of};
 use crate::limits::{FILE_QUIET, INSTANCE_END_GRACE, ROTATION_FLUSH};
 use crate::types::position::{FileId, FilePosition};
 use crate::types::time::Now;
+use std::cmp::Ordering;
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -170,10 +172,16 @@ impl<F: LogFile> Instance<F> {
         self.has_ended = false;
     }
 
-    /// Puts a file that was written after the current one and before those behind it into its place. Where these were
+    /// Puts a file that was written after the current one before those that by their names are newer. Where these were
     /// read already, their numbers stand, and it comes last.
-    pub(super) fn push_behind_current(&mut self, mut file: Tracked<F>, now: Now) {
-        let place = self.current + 1;
+    pub(super) fn push_by_name(&mut self, mut file: Tracked<F>, now: Now) {
+        let suffix = |file: &Tracked<F>| file.name.as_deref().and_then(suffix_of).map(str::to_owned);
+        let own = suffix(&file);
+        let is_newer = |other: &Tracked<F>| {
+            other.name.is_some() && by_age(own.as_deref(), suffix(other).as_deref()) == Ordering::Less
+        };
+        let behind = self.files.iter().skip(self.current + 1).position(is_newer);
+        let place = behind.map_or(self.files.len(), |behind| self.current + 1 + behind);
         let number = self.files.get(place).map(|next| next.number);
         let Some(number) = number.filter(|number| *number > self.newest_read) else { return self.push(file, now) };
         for later in self.files.iter_mut().skip(place) {
@@ -270,6 +278,18 @@ impl<F: LogFile> Instance<F> {
             late.is_finished = false;
         }
         (self.current, self.offset) = (place, offset);
+    }
+
+    /// Looks how long the files are that are not read now: those of one that is held up, and deleted ones.
+    pub(super) fn see_growth(&mut self) {
+        let is_awake = self.pace != Pace::Asleep || self.growth_watch.is_none();
+        for file in self.files.iter_mut().skip(self.current).filter(|file| !file.is_gzip && !file.is_finished) {
+            if (is_awake || file.name.is_none())
+                && let Some(Ok(stat)) = file.file.as_ref().map(LogFile::stat)
+            {
+                file.bytes = file.bytes.max(stat.bytes);
+            }
+        }
     }
 
     /// Whether the current file does not begin any more as it did, after it was not looked at for a while.

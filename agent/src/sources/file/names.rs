@@ -57,6 +57,13 @@ pub fn rotated_suffix(rest: &str) -> Option<(&str, bool)> {
     is_plain.then_some((suffix, is_gzip))
 }
 
+/// The suffix of a rotated file's name, whatever its base name; `None` for the file being written.
+#[must_use]
+pub fn suffix_of(name: &str) -> Option<&str> {
+    let (_, rest) = name.rsplit_once(".log")?;
+    rotated_suffix(rest).map(|(suffix, _)| suffix)
+}
+
 /// The order in which files were written: rotated ones by their time or, for small numbers (`1` is newer than
 /// `2`), backwards; the one being written last.
 #[must_use]

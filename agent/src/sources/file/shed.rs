@@ -12,6 +12,9 @@ use std::path::Path;
 impl<D: Disk> FileSource<D> {
     /// Gives up the oldest deleted files until what is kept of such files is within the backlog.
     pub(super) fn shed_backlog(&mut self, now: Now) {
+        for instance in self.instances.iter_mut().flatten() {
+            instance.see_growth();
+        }
         let backlog = |instance: &Option<Instance<D::File>>| instance.as_ref()?.deleted_backlog();
         let mut total: u64 = self.instances.iter().filter_map(backlog).map(|(_, bytes)| bytes).sum();
         while total > self.backlog_bytes_max {
@@ -62,8 +65,23 @@ impl<D: Disk> FileSource<D> {
 
     /// Opens the gzipped or copied form of the file with this identity, where there is one.
     fn open_copy(&mut self, instance: &mut Instance<D::File>, id: FileId, now: Now) -> Option<Tracked<D::File>> {
-        let place = instance.aliases.iter().position(|(.., alias)| *alias == id)?;
-        let (name, ..) = instance.aliases.swap_remove(place);
+        while let Some(place) = instance.aliases.iter().position(|(.., alias)| *alias == id) {
+            let (name, ..) = instance.aliases.swap_remove(place);
+            let copy = self.open_as(instance, name, id, now);
+            if copy.is_some() {
+                return copy;
+            }
+        }
+        None
+    }
+
+    fn open_as(
+        &mut self,
+        instance: &Instance<D::File>,
+        name: String,
+        id: FileId,
+        now: Now,
+    ) -> Option<Tracked<D::File>> {
         let is_gzip = Path::new(&name).extension().is_some_and(|end| end == "gz");
         let path = self.log_dir.join(&instance.folder).join(&name);
         let mut open = self.disk.open(&path, is_gzip).ok()?;
@@ -92,7 +110,7 @@ impl<D: Disk> FileSource<D> {
             }
             let open = new.file.as_mut();
             new.id = open.and_then(|open| identify(&instance.folder, instance.restart, open).ok().flatten());
-            instance.push_behind_current(new, now);
+            instance.push_by_name(new, now);
             for file in &instance.files {
                 if let Some(watch) = file.close_watch {
                     self.targets.insert(watch, Target::Close(key, file.number));
@@ -102,6 +120,7 @@ impl<D: Disk> FileSource<D> {
         if let Some(slot) = self.instances.get_mut(key.0 as usize) {
             *slot = Some(instance);
         }
+        self.watch_closing(key, now);
         self.events.push(Event::Dropped { reason: DropReason::Truncated, bytes: lost, files: u64::from(lost > 0) });
     }
 }

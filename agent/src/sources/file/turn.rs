@@ -13,7 +13,7 @@ use std::io;
 use std::time::Duration;
 
 /// A file that cannot be read, or whose growth cannot be watched, is looked at again after this time.
-pub(super) const LOOK_SLOWLY: Duration = Duration::from_secs(1);
+const LOOK_SLOWLY: Duration = Duration::from_secs(1);
 
 /// What one look at a file's next bytes gave.
 enum Look {
@@ -122,6 +122,9 @@ impl<D: Disk> FileSource<D> {
             self.scan_folder_of(key, now);
             end = self.instance(key).map_or(AtEnd::Wait, |instance| instance.at_end(was_closed, now));
         }
+        if matches!(end, AtEnd::NextFile | AtEnd::Ended | AtEnd::Over) && self.has_writer_again(key, now) {
+            end = AtEnd::Wait;
+        }
         let Some(instance) = self.instance(key) else { return Look::Nothing };
         match end {
             AtEnd::Wait => {
@@ -151,6 +154,22 @@ impl<D: Disk> FileSource<D> {
                 Look::Again
             }
         }
+    }
+
+    /// Whether the current file, closed once, was opened for writing again, by a runtime that was restarted; or is deleted and
+    /// written all the same.
+    fn has_writer_again(&mut self, key: InstanceKey, now: Now) -> bool {
+        let Self { disk, instances, .. } = self;
+        let Some(instance) = instances.get_mut(key.0 as usize).and_then(Option::as_mut) else { return false };
+        let Some(file) = instance.current().filter(|file| !file.is_gzip) else { return false };
+        let Some(open) = file.file.as_ref().filter(|_| file.closed_at.is_some() || file.name.is_none()) else {
+            return false;
+        };
+        let is_open = disk.has_writer(open) == Some(true);
+        if is_open {
+            (file.closed_at, file.quiet_at) = (None, now.mono + FILE_QUIET);
+        }
+        is_open
     }
 
     /// Word of a new file, or of a copy, may have been lost or refused.
