@@ -241,6 +241,16 @@ impl<D: Disk> FileSource<D> {
                 self.next_rescan = Duration::ZERO;
                 self.events.push(Event::Rescanned { why: RescanWhy::Overflow });
             }
+            Change::Unwatched(watch) => {
+                match self.targets.get(&watch) {
+                    Some(Target::Root) => folders.push((None, None)),
+                    Some(Target::Pod(pod) | Target::Container(pod, _)) => {
+                        folders.extend([(None, None), (Some(pod.clone()), None)]);
+                    }
+                    Some(Target::Close(..) | Target::Growth(_)) | None => {}
+                }
+                self.unwatched(watch);
+            }
             Change::Closed(watch) => {
                 if let Some(Target::Close(key, number)) = self.targets.get(&watch).cloned() {
                     self.closed(key, number, now);

@@ -96,7 +96,7 @@ impl Fs {
     pub(super) fn remove_folder(&mut self, path: &Path) {
         self.names.remove(path);
         if let Some(watch) = self.watches.remove(&Watched::Folder(path.to_path_buf())) {
-            self.changes.push(Change::Touched(WatchId(watch)));
+            self.changes.extend([Change::Touched(WatchId(watch)), Change::Unwatched(WatchId(watch))]);
         }
         self.touch_parent(path);
     }
@@ -329,11 +329,13 @@ impl Disk for FakeDisk {
         None
     }
 
-    fn watch_folder(&mut self, folder: &Path) -> Option<WatchId> {
+    fn watch_folder(&mut self, folder: &Path) -> io::Result<WatchId> {
         let mut fs = self.0.borrow_mut();
         let refused = fs.trouble.folder_refused;
-        fs.names.contains_key(folder).then_some(())?;
-        fs.watch(Watched::Folder(folder.to_path_buf()), refused)
+        if !fs.names.contains_key(folder) {
+            return Err(io::Error::from(io::ErrorKind::NotFound));
+        }
+        fs.watch(Watched::Folder(folder.to_path_buf()), refused).ok_or_else(|| io::Error::other("no watches left"))
     }
 
     fn watch_close(&mut self, file: &FakeFile) -> Option<WatchId> {

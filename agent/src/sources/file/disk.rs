@@ -79,6 +79,8 @@ pub enum Change {
     Touched(WatchId),
     /// A writer closed a watched file.
     Closed(WatchId),
+    /// The system took a watch back: what was watched is gone, though its name may be there again.
+    Unwatched(WatchId),
     /// Some changes were lost: look at everything.
     Overflow,
 }
@@ -106,8 +108,11 @@ pub trait Disk {
     /// Where a symlink leads, made absolute; `None` where the path is no symlink, or one that may not be followed.
     fn link_target(&mut self, path: &Path) -> Option<PathBuf>;
 
-    /// Asks for word of names that come, go or move in a folder. `None` where the system refuses.
-    fn watch_folder(&mut self, folder: &Path) -> Option<WatchId>;
+    /// Asks for word of names that come, go or move in a folder.
+    ///
+    /// # Errors
+    /// The system refuses, or the folder is gone or may not be read.
+    fn watch_folder(&mut self, folder: &Path) -> io::Result<WatchId>;
 
     /// Asks for word when a writer closes this file.
     fn watch_close(&mut self, file: &Self::File) -> Option<WatchId>;

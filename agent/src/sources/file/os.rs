@@ -141,11 +141,11 @@ impl OsDisk {
         Ok(file)
     }
 
-    fn watch(&self, growth: bool, path: &str, flags: WatchFlags) -> Option<WatchId> {
+    fn watch(&self, growth: bool, path: impl rustix::path::Arg, flags: WatchFlags) -> io::Result<WatchId> {
         let instance = if growth { &self.growth } else { &self.folders };
-        let watch = inotify::add_watch(instance, path, flags).ok()?;
-        let number = u64::try_from(watch).ok()?;
-        Some(WatchId(if growth { GROWTH | number } else { number }))
+        let watch = inotify::add_watch(instance, path, flags)?;
+        let number = u64::try_from(watch).map_err(io::Error::other)?;
+        Ok(WatchId(if growth { GROWTH | number } else { number }))
     }
 }
 
@@ -186,22 +186,22 @@ impl Disk for OsDisk {
         self.link_dirs.iter().any(|dir| target.starts_with(dir)).then_some(target)
     }
 
-    fn watch_folder(&mut self, folder: &Path) -> Option<WatchId> {
+    fn watch_folder(&mut self, folder: &Path) -> io::Result<WatchId> {
         let flags = WatchFlags::CREATE
             | WatchFlags::MOVED_TO
             | WatchFlags::MOVED_FROM
             | WatchFlags::DELETE
             | WatchFlags::DELETE_SELF
             | WatchFlags::ONLYDIR;
-        self.watch(false, folder.to_str()?, flags)
+        self.watch(false, folder, flags)
     }
 
     fn watch_close(&mut self, file: &OsFile) -> Option<WatchId> {
-        self.watch(false, &by_descriptor(file), WatchFlags::CLOSE_WRITE)
+        self.watch(false, by_descriptor(file), WatchFlags::CLOSE_WRITE).ok()
     }
 
     fn watch_growth(&mut self, file: &OsFile) -> Option<WatchId> {
-        self.watch(true, &by_descriptor(file), WatchFlags::MODIFY | WatchFlags::ONESHOT)
+        self.watch(true, by_descriptor(file), WatchFlags::MODIFY | WatchFlags::ONESHOT).ok()
     }
 
     /// A read lease is refused while a writer is there (`fcntl(2)`). It is given back at once; who opens the file for
@@ -241,7 +241,9 @@ impl Disk for OsDisk {
                 let watch = WatchId(mark | number);
                 if events.contains(ReadFlags::CLOSE_WRITE) {
                     out.push(Change::Closed(watch));
-                } else if !events.contains(ReadFlags::IGNORED) {
+                } else if events.contains(ReadFlags::IGNORED) {
+                    out.push(Change::Unwatched(watch));
+                } else {
                     out.push(Change::Touched(watch));
                 }
             }

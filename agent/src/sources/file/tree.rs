@@ -4,12 +4,15 @@
 //! containers that are wanted are entered.
 
 use super::adopt::Candidate;
-use super::disk::Disk;
+use super::disk::{Disk, WatchId};
 use super::names::{self, PodFolder};
 use super::{ContainerDir, Event, FileSource, InstanceKey, PodDir, Target, Wanted};
 use crate::types::time::Now;
 use std::collections::BTreeMap;
+use std::io;
 use std::path::Path;
+
+const RIGHTS_NEEDED: &str = "the agent must be able to read it (root, or CAP_DAC_READ_SEARCH)";
 
 impl<D: Disk> FileSource<D> {
     pub(super) fn scan_root(&mut self, now: Now, wanted: Wanted<'_>) {
@@ -57,7 +60,10 @@ impl<D: Disk> FileSource<D> {
                 known.watch = watch;
             }
         }
-        let Ok(entries) = self.disk.list(&path) else { return };
+        let entries = match self.disk.list(&path) {
+            Ok(entries) => entries,
+            Err(error) => return self.cannot_list(&path, &error),
+        };
         let here: Vec<String> = entries.into_iter().filter(|entry| entry.is_dir).map(|entry| entry.name).collect();
         self.drop_containers(pod, &folder, &here, wanted);
         for container in here {
@@ -67,11 +73,6 @@ impl<D: Disk> FileSource<D> {
             let Some(known) = self.pods.get_mut(pod) else { return };
             if !known.containers.contains_key(&container) {
                 known.containers.insert(container.clone(), ContainerDir::default());
-                let target = Target::Container(pod.to_owned(), container.clone());
-                let watch = self.watch_folder(&path.join(&container), target);
-                if let (Some(watch), Some(known)) = (watch, self.container(pod, &container)) {
-                    known.watches.push(watch);
-                }
             }
             self.scan_container(pod, &container, now);
         }
@@ -128,7 +129,17 @@ impl<D: Disk> FileSource<D> {
     /// Lists a container's folder and takes in what is new there.
     pub(super) fn scan_container(&mut self, pod: &str, container: &str, now: Now) {
         let path = self.log_dir.join(pod).join(container);
-        let Ok(entries) = self.disk.list(&path) else { return };
+        if self.container(pod, container).is_some_and(|dir| dir.watches.is_empty()) {
+            let watch = self.watch_folder(&path, Target::Container(pod.to_owned(), container.to_owned()));
+            if let Some(dir) = self.container(pod, container) {
+                dir.watches.extend(watch);
+                dir.link_folders.clear();
+            }
+        }
+        let entries = match self.disk.list(&path) {
+            Ok(entries) => entries,
+            Err(error) => return self.cannot_list(&path, &error),
+        };
         let mut by_restart: BTreeMap<u32, Vec<Candidate>> = BTreeMap::new();
         for entry in entries {
             let Some(name) = names::log_file(&entry.name) else { continue };
@@ -198,15 +209,46 @@ impl<D: Disk> FileSource<D> {
         }
     }
 
-    fn watch_folder(&mut self, folder: &Path, target: Target) -> Option<super::WatchId> {
-        let watch = self.disk.watch_folder(folder);
-        match watch {
-            Some(watch) => {
-                self.targets.insert(watch, target);
+    /// A watch is no more, as its folder was removed; another may have its name by now.
+    pub(super) fn unwatched(&mut self, watch: WatchId) {
+        match self.targets.remove(&watch) {
+            Some(Target::Pod(pod)) => {
+                if let Some(known) = self.pods.get_mut(&pod) {
+                    known.watch = None;
+                }
             }
-            None => self.events.push(Event::WatchRefused),
+            Some(Target::Container(pod, container)) => {
+                if let Some(dir) = self.container(&pod, &container) {
+                    // Also those that stand: asking again gives the same watch.
+                    dir.watches.clear();
+                }
+            }
+            Some(Target::Root | Target::Close(..) | Target::Growth(_)) | None => {}
         }
-        watch
+    }
+
+    fn cannot_list(&mut self, folder: &Path, error: &io::Error) {
+        if error.kind() != io::ErrorKind::NotFound {
+            self.refuse(folder, format!("cannot be listed ({error}); {RIGHTS_NEEDED}"));
+        }
+    }
+
+    fn watch_folder(&mut self, folder: &Path, target: Target) -> Option<WatchId> {
+        match self.disk.watch_folder(folder) {
+            Ok(watch) => {
+                self.targets.insert(watch, target);
+                Some(watch)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                self.refuse(folder, format!("{error}; {RIGHTS_NEEDED}"));
+                None
+            }
+            Err(_) => {
+                self.events.push(Event::WatchRefused);
+                None
+            }
+        }
     }
 
     /// Tells of a file that is left alone, once until the next rescan.
