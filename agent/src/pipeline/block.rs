@@ -2,6 +2,7 @@
 
 use super::Pipeline;
 use super::containers::Ready;
+use crate::framing::join::Joiner;
 use crate::framing::split::{BlockEnd, MidLine, Piece, split};
 use crate::metrics::label::DropReason;
 use crate::sources::file::InstanceKey;
@@ -102,6 +103,14 @@ impl<D: Disk> Pipeline<D> {
         let last_time_ns = stream.last_time_ns;
         let time_ns = piece.line.time_ns.unwrap_or(if last_time_ns == 0 { now.wall_ns } else { last_time_ns });
         let mark = Mark { at: line_start, stream_position: stream.stream_position, last_time_ns };
+        if !piece.is_well_formed() && piece.is_end && ready.mid_line.is_none() {
+            // No part of an open line, as nobody knows whose it is; but read again together with that.
+            let at = stream.joiner.open_start().map_or(mark.at, |open| open.at);
+            let mut alone = Joiner::default();
+            let joined = alone.finish(piece.content, Mark { at, ..mark }, time_ns);
+            self.ship(ready, piece.line.std_stream, &joined, false);
+            return Taken::Yes;
+        }
         let kept_before = stream.joiner.kept_bytes();
         if !piece.is_end {
             stream.joiner.push(piece.content, mark, time_ns);
@@ -115,7 +124,7 @@ impl<D: Disk> Pipeline<D> {
             let bytes = joined.record.full_bytes;
             Taken::ReadAgain(LetGo { std_stream: piece.line.std_stream, from: joined.start.at, bytes })
         } else {
-            self.ship(ready, piece.line.std_stream, &joined);
+            self.ship(ready, piece.line.std_stream, &joined, piece.is_well_formed());
             Taken::Yes
         };
         if let Some(stream) = ready.streams.get_mut(piece.line.std_stream.index()) {
@@ -217,7 +226,7 @@ impl<D: Disk> Pipeline<D> {
         self.open_bytes -= stream.joiner.kept_bytes();
         let mut joiner = std::mem::take(&mut stream.joiner);
         if let Some(joined) = joiner.finish_open() {
-            self.ship(ready, std_stream, &joined);
+            self.ship(ready, std_stream, &joined, true);
         }
         if let Some(stream) = ready.streams.get_mut(std_stream.index()) {
             stream.is_reread = false;

@@ -10,11 +10,18 @@ use crate::types::time::Now;
 use std::time::Duration;
 
 /// What has to be saved, and when.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Saving {
     due_at: Option<Duration>,
     synced_at: Duration,
     is_unsynced: bool,
+}
+
+impl Default for Saving {
+    /// Due at once: what `start_at: end` skips is skipped for good, whatever happens next.
+    fn default() -> Self {
+        Self { due_at: Some(Duration::ZERO), synced_at: Duration::ZERO, is_unsynced: false }
+    }
 }
 
 impl Saving {

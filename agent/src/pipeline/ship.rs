@@ -43,11 +43,12 @@ impl Counts {
 }
 
 impl<D: Disk> Pipeline<D> {
-    pub(super) fn ship(&mut self, ready: &mut Ready, std_stream: StdStream, joined: &Joined<'_>) {
+    /// `has_prefix`: a runtime wrote it; what is no runtime's is never read as JSON.
+    pub(super) fn ship(&mut self, ready: &mut Ready, std_stream: StdStream, joined: &Joined<'_>, has_prefix: bool) {
         let Some(stream) = ready.streams.get_mut(std_stream.index()) else { return };
         let lifted = lift(joined.start.last_time_ns, joined.record.time_ns);
         let record = Record { time_ns: lifted.time_ns, ..joined.record };
-        let context = ShapeContext { is_json: ready.pod.json, envelope: ready.labels.envelope() };
+        let context = ShapeContext { is_json: ready.pod.json && has_prefix, envelope: ready.labels.envelope() };
         let shaped = self.shaper.shape(record, &context);
 
         let set = ready.labels.label_set(shaped.level);

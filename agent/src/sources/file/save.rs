@@ -28,7 +28,7 @@ impl<D: Disk> FileSource<D> {
                 match marks {
                     Some(marks) => files.extend(saved_file(instance, file, marks)),
                     // Held: what was saved of it stands.
-                    None => files.extend(file.id.and_then(|id| self.saved.get(&id).cloned())),
+                    None => files.extend(file.id.and_then(|id| held_file(instance, file, self.saved.get(&id)))),
                 }
             }
         }
@@ -128,6 +128,22 @@ fn forget_answered<F>(instance: &mut Instance<F>, marks: [Mark; 2], now: Now) {
         instance.files.pop_front();
         instance.current = instance.current.saturating_sub(1);
     }
+}
+
+/// A file whose pod is not known yet: what was saved of it, else where its reading will begin.
+fn held_file<F>(instance: &Instance<F>, file: &Tracked<F>, saved: Option<&SavedFile>) -> Option<SavedFile> {
+    if saved.is_some() || (file.start == 0 && !file.is_finished) {
+        return saved.cloned();
+    }
+    let start = SavedStream { offset: file.start, ..SavedStream::default() };
+    Some(SavedFile {
+        id: file.id?,
+        folder: instance.folder.clone(),
+        restart: instance.restart,
+        bytes: file.bytes,
+        is_finished: file.is_finished,
+        streams: [start; 2],
+    })
 }
 
 fn saved_file<F>(instance: &Instance<F>, file: &Tracked<F>, marks: [Mark; 2]) -> Option<SavedFile> {
