@@ -156,6 +156,8 @@ pub struct FileSource<D: Disk> {
     held: Vec<InstanceKey>,
     timers: BinaryHeap<Reverse<(Duration, InstanceKey)>>,
     saved: HashMap<FileId, SavedFile>,
+    /// Files of the last run that were found again.
+    met: HashSet<FileId>,
     refused: HashSet<PathBuf>,
     /// Folders of containers with names that are looked at again soon.
     put_off: BTreeMap<String, adopt::PutOff>,
@@ -184,6 +186,7 @@ impl<D: Disk> FileSource<D> {
             held: Vec::new(),
             timers: BinaryHeap::new(),
             saved: saved.into_iter().map(|file| (file.id, file)).collect(),
+            met: HashSet::new(),
             refused: HashSet::new(),
             put_off: BTreeMap::new(),
             next_rescan: Duration::ZERO,

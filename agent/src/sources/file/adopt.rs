@@ -65,7 +65,8 @@ impl<D: Disk> FileSource<D> {
             // The files after one that is put off come after it.
             is_held_up = is_held_up || !self.consider(&mut instance, candidate, now);
         }
-        if known.is_none() && instance.files.is_empty() {
+        if known.is_none() && (instance.files.is_empty() || is_held_up) {
+            // Where it goes on is known once all its files are.
             return;
         }
         let has_more = instance.next_number > before;
@@ -213,9 +214,10 @@ impl<D: Disk> FileSource<D> {
         }
     }
 
-    fn set_start(&self, file: &mut Tracked<D::File>) {
+    fn set_start(&mut self, file: &mut Tracked<D::File>) {
         let saved = file.id.and_then(|id| self.saved.get(&id));
         if let Some(saved) = saved {
+            self.met.insert(saved.id);
             file.start = saved.streams.iter().map(|stream| stream.offset).min().unwrap_or(0);
             if saved.is_finished {
                 file.start = saved.bytes;

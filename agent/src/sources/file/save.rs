@@ -32,6 +32,10 @@ impl<D: Disk> FileSource<D> {
                 }
             }
         }
+        if now.mono < COPY_FOUND_WITHIN {
+            // Those not found again yet: their folder could not be looked at, or their head not be read.
+            files.extend(self.saved.values().filter(|saved| !self.met.contains(&saved.id)).cloned());
+        }
         Positions { files }
     }
 
