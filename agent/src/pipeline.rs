@@ -137,7 +137,8 @@ pub struct Pipeline<D: Disk> {
     counts: ship::Counts,
     /// When what is done once a second is due.
     second_at: Duration,
-    trouble: Option<String>,
+    /// Trouble with delivery was logged, and not yet that it is over.
+    is_trouble_told: bool,
     is_stopping: bool,
 }
 
@@ -171,7 +172,7 @@ impl<D: Disk> Pipeline<D> {
             open_bytes: 0,
             counts: ship::Counts::default(),
             second_at: Duration::ZERO,
-            trouble: None,
+            is_trouble_told: false,
             is_stopping: false,
         }
     }
@@ -209,9 +210,13 @@ impl<D: Disk> Pipeline<D> {
 
     fn read_some(&mut self, now: Now, buffer: &mut [u8]) -> bool {
         let gate = self.gate();
-        let (containers, batch, groups) = (&self.containers, &self.batch, &self.groups);
+        let (containers, batch, groups, delivery) = (&self.containers, &self.batch, &self.groups, &self.delivery);
+        let are_all_well = delivery.held_label_sets() == 0;
         let read = self.source.next(now, buffer, &mut |key| {
-            let is_open = |container: &Container| gate.is_open(container.waiting_bytes(batch));
+            let is_open = |container: &Container| {
+                let own = container.waiting_bytes(batch);
+                gate.is_open(own, own == 0 && (are_all_well || is_taken(container, delivery)))
+            };
             containers.get(&key).is_some_and(is_open) && !catch_up::is_ahead(key, containers, groups, now)
         });
         match read {
@@ -236,10 +241,11 @@ impl<D: Disk> Pipeline<D> {
         let opens_at = self.delivery.opens_at();
         let is_ready = || self.batch.ready_bytes(&|id| self.delivery.is_busy(id)) > 0;
         if opens_at < Duration::MAX && is_ready() {
-            at = at.min(self.linger.due().max(opens_at).max(now.mono + Duration::from_millis(1)));
+            let linger = if self.delivery.is_in_trouble() { Duration::ZERO } else { self.linger.due() };
+            at = at.min(linger.max(opens_at).max(now.mono + Duration::from_millis(1)));
         }
         let source = self.source.deadline();
-        let is_full = !self.gate().is_open(0);
+        let is_full = !self.gate().is_open(0, true);
         at = at.min(if is_full || self.is_stopping { source.max(now.mono + Duration::from_millis(5)) } else { source });
         at.saturating_sub(now.mono)
     }
@@ -263,7 +269,7 @@ impl<D: Disk> Pipeline<D> {
     /// What ails delivery, in words; `None` while all is well.
     #[must_use]
     pub fn trouble(&self) -> Option<&str> {
-        self.trouble.as_deref()
+        self.delivery.trouble().map(|trouble| trouble.words.as_str())
     }
 
     /// Bytes in all buffers whose size depends on the load.
@@ -282,6 +288,13 @@ impl<D: Disk> Pipeline<D> {
     }
 }
 
+/// Whether Loki has taken something of each label set of this container in this run.
+fn is_taken(container: &Container, delivery: &Delivery) -> bool {
+    let label_sets = container.ready.as_ref().map_or(&[][..], |ready| &ready.label_sets);
+    let mut known = label_sets.iter().flatten().peekable();
+    known.peek().is_some() && known.all(|id| delivery.is_accepted(*id))
+}
+
 /// Who may read on. What is full turns into delay: the log file is the backlog.
 struct Gate {
     used: usize,
@@ -292,10 +305,26 @@ struct Gate {
 }
 
 impl Gate {
-    /// `own`: bytes that wait for the container's label sets. One that has nothing waiting may use the last quarter
-    /// of the budget, so that the loud ones cannot keep the quiet ones out.
-    fn is_open(&self, own: usize) -> bool {
-        let share = if own == 0 { self.budget } else { self.budget / 4 * 3 };
+    /// `own`: bytes that wait for the container's label sets. The last quarter of the budget is for the quiet ones,
+    /// which have nothing waiting, so that the loud ones cannot keep them out; and while Loki refuses label sets, only
+    /// for those of which it took something before, so that what is held cannot fill it.
+    fn is_open(&self, own: usize, may_use_all: bool) -> bool {
+        let share = if may_use_all { self.budget } else { self.budget / 4 * 3 };
         own < self.own_max && (self.is_idle || self.used + 2 * BLOCK_BYTES <= share)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rule: what is held cannot fill the last quarter, which is for those whose lines flow.
+    #[test]
+    fn the_last_quarter_is_for_those_who_flow() {
+        let gate = Gate { used: 80 * BLOCK_BYTES, budget: 100 * BLOCK_BYTES, is_idle: false, own_max: BLOCK_BYTES };
+        assert!(gate.is_open(0, true) && !gate.is_open(0, false));
+        let gate = Gate { used: 99 * BLOCK_BYTES, ..gate };
+        assert!(!gate.is_open(0, true));
+        assert!(Gate { used: 70 * BLOCK_BYTES, ..gate }.is_open(1, false));
     }
 }
