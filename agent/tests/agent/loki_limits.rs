@@ -93,8 +93,8 @@ fn tenant_rate() {
     assert!(world.stop().0.success());
 }
 
-/// Two label sets in one request, the last one over its own rate: the other is not sent again. (Were it the first,
-/// Loki would answer 204: it tells of the last stream alone.)
+/// Two label sets in one request, the last one over its own rate: the other may have been refused in silence, and is
+/// sent once more. (Were it the first, Loki would answer 204: it tells of the last stream alone.)
 fn stream_rate() {
     let limits = Limits { per_stream_rate: 20_000, per_stream_burst: 64_000, ..Limits::default() };
     let mut world = world(limits, true);
@@ -120,7 +120,7 @@ fn stream_rate() {
     assert_eq!(lines("quiet"), quiet);
     let stats = world.receiver.stats();
     assert!(stats.requests_by_status.contains_key(&429), "{:?}", stats.requests_by_status);
-    assert_eq!((stats.entries_received_twice, stats.refused_in_silence), (0, 0));
+    assert_eq!((stats.entries_received_twice, stats.refused_in_silence), (3, 0));
     assert!(world.stop().0.success());
 }
 
@@ -135,6 +135,7 @@ fn gateway_limit() {
     world.start();
     assert!(world.until_lines(120) == expected, "in their order, once, without the one that cannot pass");
     world.until_metric("refused_entries_total{reason=\"too_large\"}", 1.0);
+    world.until_metric("dropped_bytes_total{reason=\"too_large\"}", huge.len() as f64);
     let refused = world.receiver.stats().requests_by_status[&413];
     world.until_metric("push_requests_total{code=\"413\"}", refused as f64);
     assert!(world.stop().0.success());
@@ -152,5 +153,13 @@ fn too_many_streams() {
     world.write(first, "again", 2);
     world.until_lines(4);
     world.until_metric("held_label_sets", 1.0);
+    world.until("/readyz tells", || world.get("/readyz").1.contains("max_global_streams_per_user"));
+    world.until_said("max_global_streams_per_user");
+    let rows: serde_json::Value = serde_json::from_str(&world.get("/streams").1).unwrap();
+    let row = rows.as_array().unwrap().iter().find(|row| row["pod"] == "second" && row["std_stream"] == "stdout");
+    let row = row.unwrap();
+    assert!(row["why"].as_str().unwrap().contains("max_global_streams_per_user"), "{row}");
+    assert_eq!(row["position"], 0, "nothing of it is answered for");
+    assert_eq!(row["lag_bytes"], "second-0\nsecond-1\n".len());
     world.stop();
 }
