@@ -29,6 +29,7 @@ fn what_only_an_operator_can_mend_is_held_and_loud() {
         ("260", || holds(Fault::Blocked260, 260, "blocked this tenant")),
         ("refused", loki_away),
         ("one of many", one_is_held_and_the_others_flow),
+        ("a new token", a_new_token_ends_the_wait),
     ]);
 }
 
@@ -169,5 +170,24 @@ fn one_is_held_and_the_others_flow() {
     }
     world.receiver.set_fault(None);
     world.until_lines(42);
+    assert!(world.stop().0.success());
+}
+
+/// A changed token is tried at once, not after the pause.
+fn a_new_token_ends_the_wait() {
+    let mut world = world(&["a"]);
+    let token = world.path("token");
+    std::fs::write(&token, "old").unwrap();
+    world.loki = format!("  bearer_token_file: {}\n", token.display());
+    world.receiver.set_fault(Some(Fault::Unauthorized401));
+    world.start();
+    // The third pause is at least ten seconds.
+    world.until_metric("push_requests_total{code=\"401\"}", 3.0);
+    world.receiver.set_fault(None);
+    std::fs::write(&token, "the new one").unwrap();
+    let begun = penstock_bench::clock::monotonic();
+    world.until_lines(4);
+    let waited = penstock_bench::clock::monotonic() - begun;
+    assert!(waited.as_secs() < 5, "{waited:?}");
     assert!(world.stop().0.success());
 }
