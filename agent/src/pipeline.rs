@@ -38,6 +38,10 @@ use std::time::Duration;
 /// Blocks that are read before answers and changes are looked at again.
 const BLOCKS_PER_STEP: usize = 8;
 
+/// What is read of a container first, while memory is full of what Loki refuses: a few lines, a runtime's longest part
+/// of a line among them.
+const FIRST_BYTES: usize = 32 * 1024;
+
 /// What the pipeline hands out.
 pub trait Outside {
     /// Takes a request on its way. Must not block; the pipeline limits how many are under way.
@@ -212,10 +216,22 @@ impl<D: Disk> Pipeline<D> {
         let gate = self.gate();
         let (containers, batch, groups, delivery) = (&self.containers, &self.batch, &self.groups, &self.delivery);
         let are_all_well = delivery.held_label_sets() == 0;
+        // While what Loki refuses fills the memory, whether it takes a new container is found out with little.
+        let is_tight = !are_all_well && !gate.is_open(0, Share::Common);
+        let length_max = if is_tight { FIRST_BYTES.min(buffer.len()) } else { buffer.len() };
+        let buffer = buffer.get_mut(..length_max).unwrap_or_default();
         let read = self.source.next(now, buffer, &mut |key| {
             let is_open = |container: &Container| {
                 let own = container.waiting_bytes(batch);
-                gate.is_open(own, own == 0 && (are_all_well || is_taken(container, delivery)))
+                let is_new = || is_tight && label_sets(container).next().is_none();
+                gate.is_open(
+                    own,
+                    match own {
+                        0 if are_all_well || is_taken(container, delivery) => Share::All,
+                        0 if is_new() => Share::First,
+                        _ => Share::Common,
+                    },
+                )
             };
             containers.get(&key).is_some_and(is_open) && !catch_up::is_ahead(key, containers, groups, now)
         });
@@ -245,7 +261,7 @@ impl<D: Disk> Pipeline<D> {
             at = at.min(linger.max(opens_at).max(now.mono + Duration::from_millis(1)));
         }
         let source = self.source.deadline();
-        let is_full = !self.gate().is_open(0, true);
+        let is_full = !self.gate().is_open(0, Share::All);
         at = at.min(if is_full || self.is_stopping { source.max(now.mono + Duration::from_millis(5)) } else { source });
         at.saturating_sub(now.mono)
     }
@@ -288,11 +304,15 @@ impl<D: Disk> Pipeline<D> {
     }
 }
 
+/// The label sets of a container that lines of it were read for.
+fn label_sets(container: &Container) -> impl Iterator<Item = LabelSetId> {
+    container.ready.iter().flat_map(|ready| &ready.label_sets).flatten().copied()
+}
+
 /// Whether Loki has taken something of each label set of this container in this run.
 fn is_taken(container: &Container, delivery: &Delivery) -> bool {
-    let label_sets = container.ready.as_ref().map_or(&[][..], |ready| &ready.label_sets);
-    let mut known = label_sets.iter().flatten().peekable();
-    known.peek().is_some() && known.all(|id| delivery.is_accepted(*id))
+    let mut known = label_sets(container).peekable();
+    known.peek().is_some() && known.all(|id| delivery.is_accepted(id))
 }
 
 /// Who may read on. What is full turns into delay: the log file is the backlog.
@@ -305,13 +325,27 @@ struct Gate {
 }
 
 impl Gate {
-    /// `own`: bytes that wait for the container's label sets. The last quarter of the budget is for the quiet ones,
-    /// which have nothing waiting, so that the loud ones cannot keep them out; and while Loki refuses label sets, only
-    /// for those of which it took something before, so that what is held cannot fill it.
-    fn is_open(&self, own: usize, may_use_all: bool) -> bool {
-        let share = if may_use_all { self.budget } else { self.budget / 4 * 3 };
+    /// `own`: bytes that wait for the container's label sets.
+    fn is_open(&self, own: usize, share: Share) -> bool {
+        let share = match share {
+            Share::Common => self.budget / 4 * 3,
+            Share::First => self.budget / 8 * 7,
+            Share::All => self.budget,
+        };
         own < self.own_max && (self.is_idle || self.used + 2 * BLOCK_BYTES <= share)
     }
+}
+
+/// How much of the budget a container may find used and still read. The last quarter is for the quiet ones, which have
+/// nothing waiting, so that the loud ones cannot keep them out.
+#[derive(Clone, Copy)]
+enum Share {
+    /// The loud ones, and while Loki refuses label sets, those of which it took nothing in this run: three quarters.
+    Common,
+    /// The first lines of new ones, while what Loki refuses fills the common share: seven eighths.
+    First,
+    /// Quiet ones whose lines flow.
+    All,
 }
 
 #[cfg(test)]
@@ -321,10 +355,16 @@ mod tests {
     /// Rule: what is held cannot fill the last quarter, which is for those whose lines flow.
     #[test]
     fn the_last_quarter_is_for_those_who_flow() {
-        let gate = Gate { used: 80 * BLOCK_BYTES, budget: 100 * BLOCK_BYTES, is_idle: false, own_max: BLOCK_BYTES };
-        assert!(gate.is_open(0, true) && !gate.is_open(0, false));
-        let gate = Gate { used: 99 * BLOCK_BYTES, ..gate };
-        assert!(!gate.is_open(0, true));
-        assert!(Gate { used: 70 * BLOCK_BYTES, ..gate }.is_open(1, false));
+        let at = |percent: usize| Gate {
+            used: percent * BLOCK_BYTES,
+            budget: 100 * BLOCK_BYTES,
+            is_idle: false,
+            own_max: BLOCK_BYTES,
+        };
+        let open = |percent| [Share::Common, Share::First, Share::All].map(|share| at(percent).is_open(0, share));
+        assert_eq!(open(70), [true, true, true]);
+        assert_eq!(open(80), [false, true, true]);
+        assert_eq!(open(90), [false, false, true]);
+        assert_eq!(open(99), [false, false, false]);
     }
 }

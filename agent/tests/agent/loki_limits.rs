@@ -22,6 +22,7 @@ fn rates_and_sizes_delay_and_lose_nothing() {
         ("a stream's rate", stream_rate),
         ("the gateway's limit", gateway_limit),
         ("too many streams", too_many_streams),
+        ("memory full of what is refused", what_is_held_keeps_nobody_out),
     ]);
 }
 
@@ -161,5 +162,23 @@ fn too_many_streams() {
     assert!(row["why"].as_str().unwrap().contains("max_global_streams_per_user"), "{row}");
     assert_eq!(row["position"], 0, "nothing of it is answered for");
     assert_eq!(row["lag_bytes"], "second-0\nsecond-1\n".len());
+    world.stop();
+}
+
+/// Many new label sets are refused and fill their share of the memory; a container whose lines Loki takes flows.
+fn what_is_held_keeps_nobody_out() {
+    let mut world = world(Limits { streams_max: 1, ..Limits::default() }, false);
+    world.settings.more = "memory_bytes_max: 16MiB\n".into();
+    let taken = world.pod("taken", &[]);
+    world.write(taken, "first", 1);
+    world.start();
+    world.until_lines(1);
+    let refused: Vec<_> = (0..30).map(|n| world.pod(&format!("refused-{n}"), &[])).collect();
+    refused.into_iter().for_each(|pod| drop(fill(&world, pod, "refused", 400)));
+    world.until_metric("held_label_sets", 30.0);
+    for round in 0..20 {
+        let lines = world.write(taken, &format!("round-{round}"), 1);
+        world.until("a line of the one that flows", || world.lines().ends_with(&lines));
+    }
     world.stop();
 }
