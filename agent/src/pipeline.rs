@@ -7,6 +7,7 @@ mod answers;
 mod block;
 mod catch_up;
 mod containers;
+mod gate;
 mod requests;
 mod saving;
 mod ship;
@@ -30,6 +31,7 @@ use crate::types::request::Request;
 use crate::types::saved::Recovered;
 use crate::types::time::Now;
 use containers::{Container, KnownPods};
+use gate::{Gate, Share, is_taken, label_sets};
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::sync::Arc;
@@ -301,70 +303,5 @@ impl<D: Disk> Pipeline<D> {
         let budget = budget.saturating_sub(2 * REQUEST_BYTES_MAX).max(4 * BLOCK_BYTES);
         let is_idle = self.batch.waiting_bytes() == 0 && self.delivery.is_empty();
         Gate { used: self.memory_bytes(), budget, is_idle, own_max: 4 * self.settings.batch_bytes.max(BLOCK_BYTES) }
-    }
-}
-
-/// The label sets of a container that lines of it were read for.
-fn label_sets(container: &Container) -> impl Iterator<Item = LabelSetId> {
-    container.ready.iter().flat_map(|ready| &ready.label_sets).flatten().copied()
-}
-
-/// Whether Loki has taken something of each label set of this container in this run.
-fn is_taken(container: &Container, delivery: &Delivery) -> bool {
-    let mut known = label_sets(container).peekable();
-    known.peek().is_some() && known.all(|id| delivery.is_accepted(id))
-}
-
-/// Who may read on. What is full turns into delay: the log file is the backlog.
-struct Gate {
-    used: usize,
-    budget: usize,
-    /// Nothing waits, so nothing will become free: what is held is buffers and open lines, which end only by reading.
-    is_idle: bool,
-    own_max: usize,
-}
-
-impl Gate {
-    /// `own`: bytes that wait for the container's label sets.
-    fn is_open(&self, own: usize, share: Share) -> bool {
-        let share = match share {
-            Share::Common => self.budget / 4 * 3,
-            Share::First => self.budget / 8 * 7,
-            Share::All => self.budget,
-        };
-        own < self.own_max && (self.is_idle || self.used + 2 * BLOCK_BYTES <= share)
-    }
-}
-
-/// How much of the budget a container may find used and still read. The last quarter is for the quiet ones, which have
-/// nothing waiting, so that the loud ones cannot keep them out.
-#[derive(Clone, Copy)]
-enum Share {
-    /// The loud ones, and while Loki refuses label sets, those of which it took nothing in this run: three quarters.
-    Common,
-    /// The first lines of new ones, while what Loki refuses fills the common share: seven eighths.
-    First,
-    /// Quiet ones whose lines flow.
-    All,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Rule: what is held cannot fill the last quarter, which is for those whose lines flow.
-    #[test]
-    fn the_last_quarter_is_for_those_who_flow() {
-        let at = |percent: usize| Gate {
-            used: percent * BLOCK_BYTES,
-            budget: 100 * BLOCK_BYTES,
-            is_idle: false,
-            own_max: BLOCK_BYTES,
-        };
-        let open = |percent| [Share::Common, Share::First, Share::All].map(|share| at(percent).is_open(0, share));
-        assert_eq!(open(70), [true, true, true]);
-        assert_eq!(open(80), [false, true, true]);
-        assert_eq!(open(90), [false, false, true]);
-        assert_eq!(open(99), [false, false, false]);
     }
 }
