@@ -21,6 +21,9 @@ fn weight(part: &Part) -> usize {
     part.entries.len() + part.count as usize * ADDED_BYTES
 }
 
+/// What Loki adds to a label set, `service_name`, and the lengths before it.
+const ADDED_LABEL_BYTES: usize = 64;
+
 /// One label set: its text, what waits, and what was sent of late.
 #[derive(Debug, Default)]
 struct LabelSet {
@@ -126,13 +129,16 @@ impl Batch {
             let Some(id) = self.round.pop_front() else { break };
             let Some(set) = self.sets.get_mut(id.0 as usize) else { continue };
             let is_alone = set.alone_until_ms > now_ms;
-            let front = set.waiting.front().map_or(0, weight);
+            let text = set.text.len() + ADDED_LABEL_BYTES;
+            let front = set.waiting.front().map_or(0, |part| weight(part) + text);
             if is_busy(id) || (is_alone && !taken.is_empty()) || (weighed > 0 && weighed + front > bytes_max) {
                 self.round.push_back(id);
                 continue;
             }
-            while let Some(part) = set.waiting.pop_front_if(|part| weighed == 0 || weighed + weight(part) <= bytes_max)
-            {
+            let mut is_first = weighed == 0;
+            weighed += text;
+            while let Some(part) = set.waiting.pop_front_if(|part| is_first || weighed + weight(part) <= bytes_max) {
+                is_first = false;
                 weighed += weight(&part);
                 bytes += part.entries.len();
                 set.waiting_bytes -= part.entries.len();
@@ -214,3 +220,6 @@ impl Batch {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,7 @@ mod answers;
 mod block;
 mod catch_up;
 mod containers;
+mod gate;
 mod requests;
 mod saving;
 mod ship;
@@ -30,6 +31,7 @@ use crate::types::request::Request;
 use crate::types::saved::Recovered;
 use crate::types::time::Now;
 use containers::{Container, KnownPods};
+use gate::{Gate, Share, is_taken, label_sets};
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::sync::Arc;
@@ -37,6 +39,10 @@ use std::time::Duration;
 
 /// Blocks that are read before answers and changes are looked at again.
 const BLOCKS_PER_STEP: usize = 8;
+
+/// What is read of a container first, while memory is full of what Loki refuses: a few lines, a runtime's longest part
+/// of a line among them.
+const FIRST_BYTES: usize = 32 * 1024;
 
 /// What the pipeline hands out.
 pub trait Outside {
@@ -137,7 +143,8 @@ pub struct Pipeline<D: Disk> {
     counts: ship::Counts,
     /// When what is done once a second is due.
     second_at: Duration,
-    trouble: Option<String>,
+    /// Trouble with delivery was logged, and not yet that it is over.
+    is_trouble_told: bool,
     is_stopping: bool,
 }
 
@@ -171,7 +178,7 @@ impl<D: Disk> Pipeline<D> {
             open_bytes: 0,
             counts: ship::Counts::default(),
             second_at: Duration::ZERO,
-            trouble: None,
+            is_trouble_told: false,
             is_stopping: false,
         }
     }
@@ -209,9 +216,25 @@ impl<D: Disk> Pipeline<D> {
 
     fn read_some(&mut self, now: Now, buffer: &mut [u8]) -> bool {
         let gate = self.gate();
-        let (containers, batch, groups) = (&self.containers, &self.batch, &self.groups);
+        let (containers, batch, groups, delivery) = (&self.containers, &self.batch, &self.groups, &self.delivery);
+        let are_all_well = delivery.held_label_sets() == 0;
+        // While what Loki refuses fills the memory, whether it takes a new container is found out with little.
+        let is_tight = !are_all_well && !gate.is_open(0, Share::Common);
+        let length_max = if is_tight { FIRST_BYTES.min(buffer.len()) } else { buffer.len() };
+        let buffer = buffer.get_mut(..length_max).unwrap_or_default();
         let read = self.source.next(now, buffer, &mut |key| {
-            let is_open = |container: &Container| gate.is_open(container.waiting_bytes(batch));
+            let is_open = |container: &Container| {
+                let own = container.waiting_bytes(batch);
+                let is_new = || is_tight && label_sets(container).next().is_none();
+                gate.is_open(
+                    own,
+                    match own {
+                        0 if are_all_well || is_taken(container, delivery) => Share::All,
+                        0 if is_new() => Share::First,
+                        _ => Share::Common,
+                    },
+                )
+            };
             containers.get(&key).is_some_and(is_open) && !catch_up::is_ahead(key, containers, groups, now)
         });
         match read {
@@ -236,10 +259,11 @@ impl<D: Disk> Pipeline<D> {
         let opens_at = self.delivery.opens_at();
         let is_ready = || self.batch.ready_bytes(&|id| self.delivery.is_busy(id)) > 0;
         if opens_at < Duration::MAX && is_ready() {
-            at = at.min(self.linger.due().max(opens_at).max(now.mono + Duration::from_millis(1)));
+            let linger = if self.delivery.is_in_trouble() { Duration::ZERO } else { self.linger.due() };
+            at = at.min(linger.max(opens_at).max(now.mono + Duration::from_millis(1)));
         }
         let source = self.source.deadline();
-        let is_full = !self.gate().is_open(0);
+        let is_full = !self.gate().is_open(0, Share::All);
         at = at.min(if is_full || self.is_stopping { source.max(now.mono + Duration::from_millis(5)) } else { source });
         at.saturating_sub(now.mono)
     }
@@ -263,7 +287,7 @@ impl<D: Disk> Pipeline<D> {
     /// What ails delivery, in words; `None` while all is well.
     #[must_use]
     pub fn trouble(&self) -> Option<&str> {
-        self.trouble.as_deref()
+        self.delivery.trouble().map(|trouble| trouble.words.as_str())
     }
 
     /// Bytes in all buffers whose size depends on the load.
@@ -279,23 +303,5 @@ impl<D: Disk> Pipeline<D> {
         let budget = budget.saturating_sub(2 * REQUEST_BYTES_MAX).max(4 * BLOCK_BYTES);
         let is_idle = self.batch.waiting_bytes() == 0 && self.delivery.is_empty();
         Gate { used: self.memory_bytes(), budget, is_idle, own_max: 4 * self.settings.batch_bytes.max(BLOCK_BYTES) }
-    }
-}
-
-/// Who may read on. What is full turns into delay: the log file is the backlog.
-struct Gate {
-    used: usize,
-    budget: usize,
-    /// Nothing waits, so nothing will become free: what is held is buffers and open lines, which end only by reading.
-    is_idle: bool,
-    own_max: usize,
-}
-
-impl Gate {
-    /// `own`: bytes that wait for the container's label sets. One that has nothing waiting may use the last quarter
-    /// of the budget, so that the loud ones cannot keep the quiet ones out.
-    fn is_open(&self, own: usize) -> bool {
-        let share = if own == 0 { self.budget } else { self.budget / 4 * 3 };
-        own < self.own_max && (self.is_idle || self.used + 2 * BLOCK_BYTES <= share)
     }
 }

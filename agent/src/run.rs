@@ -68,6 +68,9 @@ pub fn run(config: &Config, grace: Duration) -> anyhow::Result<()> {
     let listener = runtime.block_on(admin::bind(config.admin))?;
     info!(version = env!("CARGO_PKG_VERSION"), node = config.node_name, admin = %config.admin, "penstock runs");
     runtime.spawn(async move { admin::serve(listener, Arc::new(state)).await });
+    let (to_data, held) = (sender.clone(), Arc::clone(&health));
+    let on_change = move || to_data.put(Inbox::LokiFiles);
+    runtime.spawn(client.clone().changes(move || held.trouble().is_some(), on_change));
     let to_data = sender.clone();
     runtime.spawn(send::run(client, outgoing, move |answer| to_data.put(Inbox::Answer(answer))));
     runtime.spawn(inbox::forward_streams(streams_asked, sender.clone()));

@@ -8,7 +8,8 @@
 //! - `deliver` decides what goes when, what an answer means for its parts, and what is tried again (pure),
 //! - `pace` is the token bucket (pure),
 //! - `http` is the client,
-//! - `credentials`, `tls` and `files` are what it takes from files that change.
+//! - `credentials`, `tls` and `files` are what it takes from files that change,
+//! - `told` says its errors in words.
 
 pub mod answer;
 pub mod deliver;
@@ -18,6 +19,7 @@ pub mod pace;
 mod credentials;
 mod files;
 mod tls;
+mod told;
 
 use crate::clock::Clock;
 use crate::types::request::{Answer, Request};

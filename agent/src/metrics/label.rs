@@ -71,6 +71,8 @@ label! {
         WindowFull = "window_full",
         /// Loki understood no request with the entry in it.
         NotUnderstood = "not_understood",
+        /// Too large for Loki, or for what stands before it, even alone.
+        TooLarge = "too_large",
     }
 }
 

@@ -19,30 +19,44 @@ const SLOW_PUSH: Duration = Duration::from_millis(100);
 
 impl<D: Disk> Pipeline<D> {
     pub(super) fn pump(&mut self, now: Now, outside: &mut dyn Outside) {
+        if self.delivery.is_in_trouble() {
+            // Two probes may go. One is for what has not failed, so that what fails for good cannot take both.
+            self.begin_request(now, outside);
+        }
         loop {
             self.send_due(now, outside);
-            if self.batch.waiting_bytes() == 0 || !self.delivery.may_start(now.mono) {
+            if !self.begin_request(now, outside) {
                 return;
             }
-            let Self { batch, delivery, linger, .. } = self;
-            let is_busy = |id: LabelSetId| delivery.is_busy(id);
-            let is_full = || batch.ready_bytes(&is_busy) >= self.settings.batch_bytes;
-            if !(self.is_stopping || now.mono >= linger.due() || is_full()) {
-                return;
-            }
-            let is_slow = linger.push_time() > SLOW_PUSH;
-            // What is above the tenant's burst never passes.
-            let burst = usize::try_from(self.settings.burst).unwrap_or(usize::MAX);
-            let wanted = if is_slow { burst } else { self.settings.batch_bytes };
-            let bytes_max = wanted.min(REQUEST_BYTES_MAX);
-            let now_ms = u64::try_from(now.mono.as_millis()).unwrap_or(u64::MAX);
-            let parts = batch.take(bytes_max, now_ms, &is_busy);
-            if parts.is_empty() {
-                return;
-            }
-            self.journal(&parts, now, outside);
-            self.delivery.add(parts);
         }
+    }
+
+    /// Makes a request of what waits, if one may go now; false where none was made.
+    fn begin_request(&mut self, now: Now, outside: &mut dyn Outside) -> bool {
+        if self.batch.waiting_bytes() == 0 || !self.delivery.may_start(now.mono) {
+            return false;
+        }
+        let Self { batch, delivery, linger, .. } = self;
+        let is_busy = |id: LabelSetId| delivery.is_busy(id);
+        let is_full = || batch.ready_bytes(&is_busy) >= self.settings.batch_bytes;
+        // A probe waits for nothing else than its turn.
+        let is_urgent = self.is_stopping || delivery.is_in_trouble();
+        if !(is_urgent || now.mono >= linger.due() || is_full()) {
+            return false;
+        }
+        let is_slow = linger.push_time() > SLOW_PUSH;
+        // What is above the tenant's burst never passes.
+        let burst = usize::try_from(self.settings.burst).unwrap_or(usize::MAX);
+        let wanted = if is_slow { burst } else { self.settings.batch_bytes };
+        let bytes_max = wanted.min(REQUEST_BYTES_MAX);
+        let now_ms = u64::try_from(now.mono.as_millis()).unwrap_or(u64::MAX);
+        let parts = batch.take(bytes_max, now_ms, &is_busy);
+        if parts.is_empty() {
+            return false;
+        }
+        self.journal(&parts, now, outside);
+        self.delivery.add(parts);
+        true
     }
 
     fn send_due(&mut self, now: Now, outside: &mut dyn Outside) {

@@ -1,6 +1,7 @@
 //! What `/streams` and the gauges show.
 
 use super::Pipeline;
+use super::containers::StreamState;
 use crate::metrics::label::Mode;
 use crate::sources::file::disk::Disk;
 use crate::sources::file::names::pod_folder;
@@ -16,11 +17,8 @@ impl<D: Disk> Pipeline<D> {
             let Some(folder) = pod_folder(&container.pod_folder) else { continue };
             for std_stream in [StdStream::Stdout, StdStream::Stderr] {
                 let state = container.ready.as_ref().and_then(|ready| ready.streams.get(std_stream.index()));
-                let why = if state.is_some() {
-                    "the kernel source is not part of this build"
-                } else {
-                    "its pod is not known yet"
-                };
+                let answered = state.map_or(0, |state| self.tracker.answered_to(state.key).stream_position);
+                let unanswered = state.map_or(0, |state| state.stream_position.saturating_sub(answered));
                 rows.push(StreamView {
                     namespace: folder.namespace.to_owned(),
                     pod: folder.pod.to_owned(),
@@ -28,9 +26,9 @@ impl<D: Disk> Pipeline<D> {
                     restart: container.restart,
                     std_stream: std_stream.as_str(),
                     mode: if state.is_some() { "file" } else { "held" },
-                    why: why.to_owned(),
-                    position: state.map_or(0, |state| state.stream_position),
-                    lag_bytes: self.source.backlog_of(*key),
+                    why: self.why(state),
+                    position: answered,
+                    lag_bytes: self.source.backlog_of(*key) + unanswered,
                     lines: state.map_or(0, |state| state.lines),
                     bytes: state.map_or(0, |state| state.bytes),
                 });
@@ -46,6 +44,14 @@ impl<D: Disk> Pipeline<D> {
             ))
         });
         rows
+    }
+
+    fn why(&self, state: Option<&StreamState>) -> String {
+        let Some(state) = state else { return "its pod is not known yet".to_owned() };
+        match self.delivery.trouble_of(state.key) {
+            Some(trouble) => format!("its lines wait to be sent again: {}", trouble.words),
+            None => "the kernel source is not part of this build".to_owned(),
+        }
     }
 
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate is positive and below 2^53")]

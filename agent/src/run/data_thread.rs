@@ -43,6 +43,7 @@ impl DataThread {
                     // Nobody waits for it any more.
                     Inbox::Streams(answer) => drop(answer.send(self.pipeline.streams())),
                     Inbox::Pods => self.take_pods(),
+                    Inbox::LokiFiles => self.pipeline.loki_may_be_mended(now),
                     Inbox::Stop => {
                         stops += 1;
                         self.pipeline.stop();

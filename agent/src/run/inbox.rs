@@ -22,6 +22,8 @@ pub(super) enum Inbox {
     Streams(oneshot::Sender<Vec<StreamView>>),
     /// The pods have changed.
     Pods,
+    /// A token, password or certificate for Loki has changed.
+    LokiFiles,
     /// Flush and end; the second one means at once.
     Stop,
 }

@@ -56,6 +56,9 @@ fn bad_request(body: &str) -> Verdict {
     if let Some(labels) = refusals::rate_limited_labels(body) {
         return Verdict::StreamRate { labels };
     }
+    if let Some((refusals, labels)) = refusals::read_ignored(body) {
+        return Verdict::EntriesIgnored { refusals, labels };
+    }
     let refusals = refusals::read(body);
     if refusals.is_empty() { Verdict::NotUnderstood { why: quote(body) } } else { Verdict::PartlyRefused(refusals) }
 }
@@ -106,8 +109,9 @@ fn told(status: u16, body: &str) -> String {
     if body.is_empty() { format!("status {status}") } else { format!("status {status}: {body}") }
 }
 
-/// The beginning of a body, on one line.
-fn quote(body: &str) -> String {
+/// The beginning of a body, on one line: what of it may stand in a message.
+#[must_use]
+pub fn quote(body: &str) -> String {
     let body = body.trim();
     let kept: String = body.get(..body.floor_char_boundary(QUOTE_BYTES_MAX)).unwrap_or_default().to_owned();
     let mut kept = kept.replace(|c: char| c.is_control(), " ");

@@ -7,49 +7,22 @@
 
 mod effects;
 mod halves;
+mod outgoing;
+mod refused;
 mod same_labels;
+mod troubled;
 
-pub use effects::{Effects, Split};
+pub use effects::{Effects, SetAside, Split, Trouble, TroubleKind};
 
 use super::pace::Pace;
 use crate::limits::{REQUESTS_IN_FLIGHT_MAX, RETRY_AFTER_MAX};
 use crate::types::part::{LabelSetId, Part, PartId};
+use crate::types::position::StreamKey;
 use crate::types::request::{RequestId, Verdict};
-use std::collections::HashSet;
+use outgoing::{Outgoing, State};
+use refused::Refused;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
-
-/// First wait after trouble that passes, doubled up to [`BACKOFF_MAX`].
-const BACKOFF: Duration = Duration::from_millis(250);
-const BACKOFF_MAX: Duration = Duration::from_secs(30);
-/// First wait where only an operator can help.
-const HOLD: Duration = Duration::from_secs(5);
-const HOLD_MAX: Duration = Duration::from_secs(60);
-/// First wait of a new label set when the tenant has too many streams.
-const NEW_STREAMS: Duration = Duration::from_secs(30);
-const NEW_STREAMS_MAX: Duration = Duration::from_secs(600);
-/// Server errors after which a request is split, where others pass meanwhile, or where it holds all there is and Loki
-/// answers 500: it may hold what Loki stumbles over. (502, 503 and 504 speak of the way there.)
-const ERRORS_BEFORE_SPLIT: u32 = 5;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    UnderWay,
-    Waiting(Duration),
-}
-
-#[derive(Debug)]
-struct Outgoing {
-    id: RequestId,
-    parts: Vec<Part>,
-    counted_bytes: u64,
-    state: State,
-    /// Failures in a row.
-    failures: u32,
-    /// Of these, answers of the server (5xx).
-    server_errors: u32,
-    /// Answers of any request that were good when this one first failed.
-    passed_before: u64,
-}
 
 /// A request that goes now.
 #[derive(Clone, Copy, Debug)]
@@ -75,10 +48,15 @@ pub struct Delivery {
     passed: u64,
     /// Failures since the last one that passed, whichever request.
     failures: u32,
-    /// Nothing goes before this: Loki is down or slow for everybody.
+    /// Nothing goes before this: Loki is down or slow for everybody. It moves on with further trouble, and back only
+    /// when something passes.
     closed_until: Duration,
     /// When the bucket lets the next one go.
     paced_until: Duration,
+    /// Label sets of which Loki has stored something in this run, and when it last did.
+    accepted: HashMap<LabelSetId, Duration>,
+    /// Troubles so far; the newest has the highest number.
+    troubles: u64,
     jitter: fastrand::Rng,
 }
 
@@ -96,6 +74,8 @@ impl Delivery {
             failures: 0,
             closed_until: Duration::ZERO,
             paced_until: Duration::ZERO,
+            accepted: HashMap::new(),
+            troubles: 0,
             jitter: fastrand::Rng::with_seed(seed),
         }
     }
@@ -138,6 +118,32 @@ impl Delivery {
         held.flat_map(|out| &out.parts).map(|part| part.label_set).collect::<HashSet<_>>().len()
     }
 
+    /// Whether Loki has stored something of this label set in this run.
+    #[must_use]
+    pub fn is_accepted(&self, id: LabelSetId) -> bool {
+        self.accepted.contains_key(&id)
+    }
+
+    /// Whether nothing has passed since a request failed for what may concern all.
+    #[must_use]
+    pub fn is_in_trouble(&self) -> bool {
+        self.failures > 0
+    }
+
+    /// What ails delivery: the newest trouble of what is not answered for.
+    #[must_use]
+    pub fn trouble(&self) -> Option<&Trouble> {
+        newest(self.outgoing.iter())
+    }
+
+    /// What ails the entries of one std stream.
+    #[must_use]
+    pub fn trouble_of(&self, stream: StreamKey) -> Option<&Trouble> {
+        let holds =
+            |out: &&Outgoing| out.parts.iter().flat_map(|part| &part.shares).any(|share| share.stream == stream);
+        newest(self.outgoing.iter().filter(holds))
+    }
+
     /// The rate as it is now, bytes per second.
     #[must_use]
     pub fn rate(&self) -> f64 {
@@ -147,7 +153,7 @@ impl Delivery {
     /// Takes parts for a new request; it goes when [`Delivery::due`] says so.
     pub fn add(&mut self, parts: Vec<Part>) {
         if !parts.is_empty() {
-            self.insert(self.outgoing.len(), parts, Duration::ZERO, 0);
+            self.insert(self.outgoing.len(), parts, Duration::ZERO);
         }
     }
 
@@ -156,7 +162,7 @@ impl Delivery {
         if now < self.closed_until || now < self.paced_until || self.under_way() >= self.under_way_max() {
             return None;
         }
-        let is_due = |place: &usize| self.outgoing.get(*place).is_some_and(|out| is_waiting(out, now));
+        let is_due = |place: &usize| self.outgoing.get(*place).is_some_and(|out| out.is_waiting(now));
         let is_first = |place: &usize| self.is_first_of_its_label_sets(*place);
         let key = |place: &usize| self.outgoing.get(*place).map(|out| (out.failures, out.id));
         let place = (0..self.outgoing.len()).filter(is_due).filter(is_first).min_by_key(key)?;
@@ -166,7 +172,7 @@ impl Delivery {
             return None;
         }
         out.state = State::UnderWay;
-        Some(Due { id: out.id, parts: &out.parts, is_again: out.failures > 0 })
+        Some(Due { id: out.id, parts: &out.parts, is_again: out.was_sent })
     }
 
     /// When something may be due although no answer comes (monotonic).
@@ -203,72 +209,53 @@ impl Delivery {
         now: Duration,
         labels_of: &dyn Fn(LabelSetId) -> &'a str,
     ) -> Effects {
-        let mut effects = Effects::default();
-        let Some(place) = self.outgoing.iter().position(|out| out.id == id) else { return effects };
+        let Some(place) = self.outgoing.iter().position(|out| out.id == id) else { return Effects::default() };
         let mut out = self.outgoing.remove(place);
+        out.was_sent = true;
+        if verdict != Verdict::TenantRate {
+            out.rate_refusals = 0;
+        }
         match verdict {
-            Verdict::Stored => self.pass(now),
+            Verdict::Stored => self.stored(out, now),
             Verdict::PartlyRefused(refusals) => {
-                self.pass(now);
-                if out.parts.len() > 1 {
-                    effects.alone.extend(out.parts.iter().map(|part| part.label_set));
-                }
-                effects.refused = refusals;
+                let alone = if out.is_mixed() { out.label_sets().collect() } else { Vec::new() };
+                Effects { refused: refusals, alone, ..self.stored(out, now) }
             }
-            Verdict::NotUnderstood { why } => {
-                effects.trouble = Some(why);
-                return self.split(out, place, "not_understood", now, effects);
-            }
-            Verdict::TooLarge => return self.split(out, place, "too_large", now, effects),
-            Verdict::TenantRate => {
-                self.pace.refused(now);
-                let wait = self.wait(BACKOFF, BACKOFF_MAX, out.failures, retry_after);
-                self.retry(place, out, now + wait);
-                return effects;
+            Verdict::EntriesIgnored { refusals, labels } => {
+                self.some_refused(out, place, Refused::Ignored(refusals), labels.as_deref(), now, labels_of)
             }
             Verdict::StreamRate { labels } => {
-                let pauses = (BACKOFF, BACKOFF_MAX);
-                return self.some_refused(out, place, labels.as_deref(), pauses, now, labels_of);
+                self.some_refused(out, place, Refused::Rate, labels.as_deref(), now, labels_of)
             }
             Verdict::TooManyStreams { labels } => {
-                let pauses = (NEW_STREAMS, NEW_STREAMS_MAX);
-                return self.some_refused(out, place, labels.as_deref(), pauses, now, labels_of);
+                self.some_refused(out, place, Refused::New, labels.as_deref(), now, labels_of)
             }
-            Verdict::Retry { why } => {
-                effects.trouble = Some(why);
-                if out.failures == 0 {
-                    out.passed_before = self.passed;
-                }
-                out.server_errors += u32::from(status >= 500);
-                let is_its_own = self.passed > out.passed_before || (status == 500 && self.outgoing.is_empty());
-                if out.server_errors >= ERRORS_BEFORE_SPLIT && is_its_own && out.can_split() {
-                    return self.split(out, place, "server_error", now, effects);
-                }
-                let wait = self.wait(BACKOFF, BACKOFF_MAX, self.failures, retry_after);
-                self.fail(now + wait);
-                let wait = self.wait(BACKOFF, BACKOFF_MAX, out.failures, retry_after);
-                self.retry(place, out, now + wait);
-                return effects;
+            Verdict::NotUnderstood { why } => {
+                let effects = self.note(&mut out, TroubleKind::NotUnderstood, why);
+                self.split(out, place, "not_understood", now, effects)
             }
-            Verdict::Hold { why } => {
-                effects.trouble = Some(why);
-                let wait = self.wait(HOLD, HOLD_MAX, self.failures, retry_after);
-                self.fail(now + wait);
-                self.retry(place, out, now + wait);
-                return effects;
-            }
+            Verdict::TooLarge => self.split(out, place, "too_large", now, Effects::default()),
+            Verdict::TenantRate => self.tenant_rate(out, place, retry_after, now),
+            Verdict::Retry { why } => self.failed(out, place, (TroubleKind::Passing, why), status, retry_after, now),
+            Verdict::Hold { why } => self.failed(out, place, (TroubleKind::Hold, why), status, retry_after, now),
         }
-        effects.answered = out.parts;
-        effects
     }
 
-    fn insert(&mut self, place: usize, parts: Vec<Part>, at: Duration, failures: u32) {
-        let counted_bytes = parts.iter().map(|part| part.counted_bytes).sum();
+    fn stored(&mut self, out: Outgoing, now: Duration) -> Effects {
+        self.pass(now);
+        self.accept(&out.parts, now);
+        Effects { answered: out.parts, ..Effects::default() }
+    }
+
+    fn accept(&mut self, parts: &[Part], now: Duration) {
+        self.accepted.extend(parts.iter().map(|part| (part.label_set, now)));
+    }
+
+    fn insert(&mut self, place: usize, parts: Vec<Part>, at: Duration) -> Option<&mut Outgoing> {
         let id = RequestId(self.next_id);
         self.next_id += 1;
-        let state = State::Waiting(at);
-        let out = Outgoing { id, parts, counted_bytes, state, failures, server_errors: 0, passed_before: 0 };
-        self.outgoing.insert(place, out);
+        self.outgoing.insert(place, Outgoing::new(id, parts, at));
+        self.outgoing.get_mut(place)
     }
 
     /// While nothing passes one probe at a time is enough, two so that a poisoned one cannot hold up the rest.
@@ -286,16 +273,13 @@ impl Delivery {
 
     fn pass(&mut self, now: Duration) {
         self.passed += 1;
-        if self.failures > 0 {
-            // Loki is back: what waits for that need not wait on.
-            self.failures = 0;
-            self.closed_until = now;
-        }
+        self.failures = 0;
+        // Loki is back: what waits for that need not wait on.
+        self.closed_until = self.closed_until.min(now);
     }
 
-    fn fail(&mut self, closed_until: Duration) {
-        self.failures += 1;
-        self.closed_until = closed_until;
+    fn close(&mut self, until: Duration) {
+        self.closed_until = self.closed_until.max(until);
     }
 
     fn retry(&mut self, place: usize, mut out: Outgoing, at: Duration) {
@@ -304,7 +288,7 @@ impl Delivery {
         self.outgoing.insert(place, out);
     }
 
-    fn wait(&mut self, first: Duration, most: Duration, failures: u32, retry_after: Option<Duration>) -> Duration {
+    fn wait(&mut self, (first, most): (Duration, Duration), failures: u32, retry_after: Option<Duration>) -> Duration {
         let full = first.saturating_mul(1 << failures.min(16)).min(most);
         let jittered = full.mul_f64(0.5 + self.jitter.f64() / 2.0);
         jittered.max(retry_after.unwrap_or_default().min(RETRY_AFTER_MAX))
@@ -316,14 +300,8 @@ impl Delivery {
     }
 }
 
-impl Outgoing {
-    fn can_split(&self) -> bool {
-        self.parts.len() > 1 || self.parts.first().is_some_and(|part| part.count > 1)
-    }
-}
-
-fn is_waiting(out: &Outgoing, now: Duration) -> bool {
-    matches!(out.state, State::Waiting(until) if until <= now)
+fn newest<'a>(outgoing: impl Iterator<Item = &'a Outgoing>) -> Option<&'a Trouble> {
+    outgoing.filter_map(|out| out.trouble.as_ref()).max_by_key(|(number, _)| *number).map(|(_, trouble)| trouble)
 }
 
 #[cfg(test)]

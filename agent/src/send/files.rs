@@ -62,14 +62,16 @@ impl<T: Clone> Kept<T> {
         Self { files: files.into_iter().collect(), stamps: Vec::new(), good: None, trouble: None }
     }
 
-    /// Makes it anew if a file has changed or the last try failed.
-    pub(super) fn refresh(&mut self, load: impl FnOnce() -> Result<T, SetupError>) {
+    /// Makes it anew if a file has changed or the last try failed; true where that came to something.
+    pub(super) fn refresh(&mut self, load: impl FnOnce() -> Result<T, SetupError>) -> bool {
         // Taken before the read: a change in between shows the next time.
         let stamps: Vec<_> = self.files.iter().map(|path| stamp(path)).collect();
         if self.good.is_some() && self.trouble.is_none() && stamps == self.stamps {
-            return;
+            return false;
         }
-        match load() {
+        let loaded = load();
+        let is_new = loaded.is_ok();
+        match loaded {
             Ok(good) => {
                 if self.good.replace(good).is_some() {
                     tracing::info!(files = ?self.files, "read again what Loki is talked to with");
@@ -86,6 +88,7 @@ impl<T: Clone> Kept<T> {
             }
         }
         self.stamps = stamps;
+        is_new
     }
 
     /// The last good one, or why there never was one.

@@ -4,12 +4,14 @@
 //! environment, a redirect, a retry, or a wait beyond the timeout.
 //!
 //! Files with secrets and certificates are looked at again when a request is sent, at most once a second. A new
-//! secret goes with the next request; new certificates make a new client, with new connections.
+//! secret goes with the next request; new certificates make a new client, with new connections. While something is held
+//! back, [`Client::changes`] looks at them without a request.
 
 use super::answer::retry_after;
 use super::credentials::{self, Credentials};
 use super::files::{Kept, SetupError};
 use super::tls;
+use super::told::told;
 use crate::clock::Clock;
 use crate::config::Loki;
 use crate::limits::{ANSWER_BYTES_MAX, PUSH_TIMEOUT};
@@ -66,6 +68,8 @@ struct Shared {
     timing: Timing,
     has_files: bool,
     checked_ms: AtomicU64,
+    /// Counts what came of the files.
+    version: AtomicU64,
     /// Held while files are read, by a thread that may block.
     loader: Mutex<Loader>,
     /// Held for a moment only.
@@ -119,6 +123,7 @@ impl Client {
             timing,
             has_files: loader.credentials.has_files() || loader.http.has_files(),
             checked_ms: AtomicU64::new(0),
+            version: AtomicU64::new(0),
             loader: Mutex::new(loader),
             ready: Mutex::new(Err(String::new())),
         };
@@ -139,6 +144,28 @@ impl Client {
         self.ask(Method::GET, path, |request| request).await
     }
 
+    /// Looks at the files once a second while `is_held`, and calls `on_change` where one has changed. Ends at once where
+    /// there are none, else never.
+    pub async fn changes(self, is_held: impl Fn() -> bool, on_change: impl Fn()) {
+        if !self.0.has_files {
+            return;
+        }
+        let mut seen = self.0.version.load(Ordering::Relaxed);
+        loop {
+            tokio::time::sleep(self.0.timing.recheck).await;
+            if !is_held() {
+                continue;
+            }
+            // Also where it fails: then nothing has changed for the better.
+            let _ = self.ready().await;
+            let version = self.0.version.load(Ordering::Relaxed);
+            if version != seen {
+                seen = version;
+                on_change();
+            }
+        }
+    }
+
     async fn ask(&self, method: Method, path: &str, with: impl FnOnce(RequestBuilder) -> RequestBuilder) -> Reply {
         let deadline = Instant::now() + self.0.timing.timeout;
         let Ok(ready) = timeout_at(deadline, self.ready()).await else {
@@ -153,7 +180,7 @@ impl Client {
         let request = with(credentials.apply(http.request(method, url).headers(self.0.headers.clone())));
         match timeout_at(deadline, request.send()).await {
             Ok(Ok(response)) => self.reply(response, deadline).await,
-            Ok(Err(error)) => unanswered(told(error)),
+            Ok(Err(error)) => unanswered(told(error, Some(&self.0.base))),
             Err(_) => unanswered(format!("no answer within {:?}", self.0.timing.timeout)),
         }
     }
@@ -207,11 +234,14 @@ impl Shared {
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return,
         };
-        loader.credentials.refresh(|| Credentials::load(&self.loki.auth));
-        loader.http.refresh(|| self.client());
+        let are_new =
+            [loader.credentials.refresh(|| Credentials::load(&self.loki.auth)), loader.http.refresh(|| self.client())];
         let ready =
             loader.credentials.get().and_then(|credentials| loader.http.get().map(|http| Ready { credentials, http }));
         *self.ready.lock().unwrap_or_else(PoisonError::into_inner) = ready;
+        if are_new.contains(&true) {
+            self.version.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     fn client(&self) -> Result<reqwest::Client, SetupError> {
@@ -226,7 +256,7 @@ impl Shared {
             .pool_idle_timeout(IDLE_MAX)
             .user_agent(concat!("penstock/", env!("CARGO_PKG_VERSION")))
             .build()
-            .map_err(|error| SetupError::Tls(format!("setting up the HTTP client: {}", told(error))))
+            .map_err(|error| SetupError::Tls(format!("setting up the HTTP client: {}", told(error, None))))
     }
 }
 
@@ -241,16 +271,4 @@ fn base(text: &str) -> Result<Url, ClientError> {
 
 fn unanswered(why: String) -> Reply {
     Reply { status: 0, body: why, retry_after: None }
-}
-
-/// An error with its causes, without the URL, which may hold a password.
-fn told(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(&error);
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

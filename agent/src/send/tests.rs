@@ -216,6 +216,41 @@ async fn a_token_is_read_again_when_its_file_changes_and_kept_when_it_goes() {
     assert_eq!(authorization(&server, &client).await.as_deref(), Some("Bearer two!"));
 }
 
+/// Rule: a new token is seen without a request, while something is held back.
+#[tokio::test]
+async fn a_changed_file_is_told_while_something_is_held() {
+    let folder = tempfile::tempdir().unwrap();
+    let token_file = folder.path().join("token");
+    std::fs::write(&token_file, "one").unwrap();
+    let mut loki = loki("http://127.0.0.1:1".to_owned());
+    loki.auth = Auth::Bearer { token_file: token_file.clone() };
+    let client = Client::timed(&loki, AT_ONCE).unwrap();
+    let (told, mut changes) = mpsc::channel(8);
+    let looks = std::sync::atomic::AtomicUsize::new(0);
+    let is_held = || {
+        // The first looks find nothing new.
+        if looks.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 3 {
+            std::fs::write(&token_file, "another").unwrap();
+        }
+        true
+    };
+    tokio::select! {
+        () = client.changes(is_held, || told.try_send(()).unwrap()) => unreachable!("it has a file"),
+        change = changes.recv() => assert_eq!(change, Some(())),
+    }
+    assert!(looks.into_inner() > 3);
+}
+
+#[tokio::test]
+async fn who_cannot_be_reached_is_named_with_a_remedy() {
+    for url in ["http://user:secret@127.0.0.1:1", "http://no-such-host.invalid"] {
+        let reply = push(&Client::timed(&loki(url.to_owned()), AT_ONCE).unwrap(), "204").await;
+        let address = if url.contains("invalid") { "no-such-host.invalid:80" } else { "127.0.0.1:1" };
+        assert!(reply.body.contains(address) && reply.body.contains("loki.url"), "{}", reply.body);
+        assert!(!reply.body.contains("secret"), "{}", reply.body);
+    }
+}
+
 #[tokio::test]
 async fn a_password_goes_with_its_user() {
     let server = Server::start().await;
@@ -317,7 +352,8 @@ async fn who_is_not_verified_is_not_told_anything_unless_asked_to() {
     loki.tls = tls_files(folder.path());
     authority.write(&loki.tls);
     std::fs::write(loki.tls.ca_file.as_ref().unwrap(), Authority::new().pem).unwrap();
-    assert_eq!(push(&Client::timed(&loki, AT_ONCE).unwrap(), "204").await.status, 0);
+    let reply = push(&Client::timed(&loki, AT_ONCE).unwrap(), "204").await;
+    assert!(reply.status == 0 && reply.body.contains("set loki.tls.ca_file"), "{reply:?}");
     assert!(server.seen.lock().unwrap().is_empty());
     loki.tls.insecure_skip_verify = true;
     assert_eq!(push(&Client::timed(&loki, AT_ONCE).unwrap(), "204").await.status, 204);

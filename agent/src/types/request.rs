@@ -39,6 +39,14 @@ pub enum Verdict {
     /// These were refused for good, each kind with its reason for the metric and how many entries (as far as
     /// Loki says: at least 1); everything else is stored. Nothing is to be sent again.
     PartlyRefused(Vec<Refusal>),
+    /// An ingester refused entries of one label set for good, and stored the rest of that. Other label sets that stand
+    /// before it in the request may have been refused too.
+    EntriesIgnored {
+        /// As in [`Verdict::PartlyRefused`].
+        refusals: Vec<Refusal>,
+        /// `{a="b", …}` as Loki printed it.
+        labels: Option<String>,
+    },
     /// Loki did not understand the body or a label set: nothing is stored. Split until the bad entry is alone.
     NotUnderstood {
         /// Loki's words.
@@ -46,13 +54,14 @@ pub enum Verdict {
     },
     /// The tenant's rate: nothing is stored, the same bytes again, slower.
     TenantRate,
-    /// A Loki stream's own rate: the entries of the label set named (as Loki prints it, where it does) were
-    /// refused, all others stored.
+    /// A Loki stream's own rate: entries of the label set named (as Loki prints it, where it does) were refused. Other
+    /// label sets that stand before it in the request may have been refused too.
     StreamRate {
         /// `{a="b", …}` as Loki printed it.
         labels: Option<String>,
     },
-    /// The tenant has too many streams: new label sets were refused, those that existed were stored.
+    /// The tenant has too many streams: new label sets were refused, of which one is named; those that existed were
+    /// stored.
     TooManyStreams {
         /// `{a="b", …}` as Loki printed it.
         labels: Option<String>,

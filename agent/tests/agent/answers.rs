@@ -28,6 +28,8 @@ fn what_only_an_operator_can_mend_is_held_and_loud() {
         ("404", || holds(Fault::Status(404), 404, "loki.url")),
         ("260", || holds(Fault::Blocked260, 260, "blocked this tenant")),
         ("refused", loki_away),
+        ("one of many", one_is_held_and_the_others_flow),
+        ("a new token", a_new_token_ends_the_wait),
     ]);
 }
 
@@ -113,6 +115,8 @@ fn what_is_not_understood_is_split_and_counted() {
     let found = world.until_lines(7);
     assert!(!found.contains(&"b-2".to_owned()));
     world.until_metric("refused_entries_total{reason=\"not_understood\"}", 1.0);
+    world.until_metric("dropped_bytes_total{reason=\"not_understood\"}", 3.0);
+    world.until_said("an entry of {app=\"b\"");
     let later = world.write(1, "later", 2);
     assert_eq!(world.until_lines(9)[7..], later);
     assert_eq!(world.metric("refused_entries_total{reason=\"not_understood\"}"), 1.0);
@@ -143,5 +147,47 @@ fn loki_away() {
     world.receiver.set_fault(None);
     world.until_lines(4);
     world.until("/readyz is well again", || world.get("/readyz").1.trim() == "ready");
+    world.until_said("delivery to Loki is well again");
+    assert!(world.stop().0.success());
+}
+
+/// One label set is refused for good: the others wait for its first pause at most.
+fn one_is_held_and_the_others_flow() {
+    let mut world = World::new();
+    let (bad, good) = (world.pod("bad", &[]), world.pod("good", &[]));
+    world.receiver.set_fault(Some(Fault::Poison(403, "bad-0")));
+    world.write(good, "early", 1);
+    world.start();
+    world.until_lines(1);
+    world.write(bad, "bad", 1);
+    world.until_metric("push_requests_total{code=\"403\"}", 1.0);
+    for round in 0..40 {
+        let written = world.write(good, &format!("good-{round}"), 1);
+        let begun = penstock_bench::clock::monotonic();
+        world.until("a line of the other", || world.lines().ends_with(&written));
+        let waited = penstock_bench::clock::monotonic() - begun;
+        assert!(round == 0 || waited.as_secs() < 2, "{waited:?} in round {round}");
+    }
+    world.receiver.set_fault(None);
+    world.until_lines(42);
+    assert!(world.stop().0.success());
+}
+
+/// A changed token is tried at once, not after the pause.
+fn a_new_token_ends_the_wait() {
+    let mut world = world(&["a"]);
+    let token = world.path("token");
+    std::fs::write(&token, "old").unwrap();
+    world.loki = format!("  bearer_token_file: {}\n", token.display());
+    world.receiver.set_fault(Some(Fault::Unauthorized401));
+    world.start();
+    // The third pause is at least ten seconds.
+    world.until_metric("push_requests_total{code=\"401\"}", 3.0);
+    world.receiver.set_fault(None);
+    std::fs::write(&token, "the new one").unwrap();
+    let begun = penstock_bench::clock::monotonic();
+    world.until_lines(4);
+    let waited = penstock_bench::clock::monotonic() - begun;
+    assert!(waited.as_secs() < 5, "{waited:?}");
     assert!(world.stop().0.success());
 }

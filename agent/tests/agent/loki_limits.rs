@@ -22,6 +22,7 @@ fn rates_and_sizes_delay_and_lose_nothing() {
         ("a stream's rate", stream_rate),
         ("the gateway's limit", gateway_limit),
         ("too many streams", too_many_streams),
+        ("memory full of what is refused", what_is_held_keeps_nobody_out),
     ]);
 }
 
@@ -93,8 +94,8 @@ fn tenant_rate() {
     assert!(world.stop().0.success());
 }
 
-/// Two label sets in one request, the last one over its own rate: the other is not sent again. (Were it the first,
-/// Loki would answer 204: it tells of the last stream alone.)
+/// Two label sets in one request, the last one over its own rate: the other may have been refused in silence, and is
+/// sent once more. (Were it the first, Loki would answer 204: it tells of the last stream alone.)
 fn stream_rate() {
     let limits = Limits { per_stream_rate: 20_000, per_stream_burst: 64_000, ..Limits::default() };
     let mut world = world(limits, true);
@@ -120,7 +121,7 @@ fn stream_rate() {
     assert_eq!(lines("quiet"), quiet);
     let stats = world.receiver.stats();
     assert!(stats.requests_by_status.contains_key(&429), "{:?}", stats.requests_by_status);
-    assert_eq!((stats.entries_received_twice, stats.refused_in_silence), (0, 0));
+    assert_eq!((stats.entries_received_twice, stats.refused_in_silence), (3, 0));
     assert!(world.stop().0.success());
 }
 
@@ -135,6 +136,7 @@ fn gateway_limit() {
     world.start();
     assert!(world.until_lines(120) == expected, "in their order, once, without the one that cannot pass");
     world.until_metric("refused_entries_total{reason=\"too_large\"}", 1.0);
+    world.until_metric("dropped_bytes_total{reason=\"too_large\"}", huge.len() as f64);
     let refused = world.receiver.stats().requests_by_status[&413];
     world.until_metric("push_requests_total{code=\"413\"}", refused as f64);
     assert!(world.stop().0.success());
@@ -152,5 +154,32 @@ fn too_many_streams() {
     world.write(first, "again", 2);
     world.until_lines(4);
     world.until_metric("held_label_sets", 1.0);
+    world.until("/readyz tells", || world.get("/readyz").1.contains("max_global_streams_per_user"));
+    world.until_said("max_global_streams_per_user");
+    let rows: serde_json::Value = serde_json::from_str(&world.get("/streams").1).unwrap();
+    let row = rows.as_array().unwrap().iter().find(|row| row["pod"] == "second" && row["std_stream"] == "stdout");
+    let row = row.unwrap();
+    assert!(row["why"].as_str().unwrap().contains("max_global_streams_per_user"), "{row}");
+    assert_eq!(row["position"], 0, "nothing of it is answered for");
+    assert_eq!(row["lag_bytes"], "second-0\nsecond-1\n".len());
+    world.stop();
+}
+
+/// Many new label sets are refused and fill their share of the memory; a container whose lines Loki takes flows.
+fn what_is_held_keeps_nobody_out() {
+    let mut world = world(Limits { streams_max: 1, ..Limits::default() }, false);
+    world.settings.more = "memory_bytes_max: 16MiB\n".into();
+    let taken = world.pod("taken", &[]);
+    world.write(taken, "first", 1);
+    world.start();
+    world.until_lines(1);
+    let refused: Vec<_> = (0..30).map(|n| world.pod(&format!("refused-{n}"), &[])).collect();
+    refused.into_iter().for_each(|pod| drop(fill(&world, pod, "refused", 400)));
+    // How many come to be refused before memory is full differs.
+    world.until_metric("held_label_sets", 12.0);
+    for round in 0..20 {
+        let lines = world.write(taken, &format!("round-{round}"), 1);
+        world.until("a line of the one that flows", || world.lines().ends_with(&lines));
+    }
     world.stop();
 }

@@ -52,7 +52,7 @@ pub(crate) fn loki_error(bytes: &[u8]) {
     for status in [any, 0, 200, 204, 260, 400, 413, 429, 500] {
         let verdict = answer::read(status, &body);
         assert_eq!(verdict == Verdict::Stored, matches!(status, 200 | 204), "{status}");
-        if let Verdict::PartlyRefused(refusals) = verdict {
+        if let Verdict::PartlyRefused(refusals) | Verdict::EntriesIgnored { refusals, .. } = verdict {
             assert!(status == 400 && !refusals.is_empty());
             assert!(refusals.iter().all(|one| one.entries > 0 && answer::refusals::REASONS.contains(&one.reason)));
         }

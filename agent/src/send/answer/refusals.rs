@@ -52,14 +52,10 @@ pub const REASONS: &[&str] = &[
 const LIKE: &str = " errors like: ";
 const STREAM_RATE: &str = "Per stream rate limit exceeded";
 
-/// The refusals that a 400 names; empty where it is something else.
+/// The refusals that a 400 of the distributor names; empty where it is something else.
 #[must_use]
 pub fn read(body: &str) -> Vec<Refusal> {
     let body = body.trim_end_matches(['\r', '\n']);
-    let ignored = read_ignored(body);
-    if !ignored.is_empty() {
-        return ignored;
-    }
     let mut found = Vec::new();
     let groups = groups(body);
     if groups.is_empty() {
@@ -98,9 +94,11 @@ fn braced(rest: &str, end: &str) -> Option<String> {
     (labels.starts_with('{') && labels.ends_with('}')).then(|| labels.to_owned())
 }
 
-/// The single entries that an ingester ignored. Beyond ten it only counts them; those are taken to be of the
+/// The single entries that an ingester ignored, and their label set as Loki prints it, where it does; `None` where the
+/// body is something else. Beyond ten it only counts them; those are taken to be of the
 /// kind named last, which is the one that gave the status.
-fn read_ignored(body: &str) -> Vec<Refusal> {
+#[must_use]
+pub fn read_ignored(body: &str) -> Option<(Vec<Refusal>, Option<String>)> {
     let mut found = Vec::new();
     let mut named: u64 = 0;
     let mut last = "other";
@@ -109,11 +107,11 @@ fn read_ignored(body: &str) -> Vec<Refusal> {
         add(&mut found, last, 1);
         named += 1;
     }
-    let total = total(body).map_or(0, |(count, _)| count);
-    if named > 0 && total > named {
-        add(&mut found, last, total - named);
+    let (total, labels) = total(body).unzip();
+    if let Some(more) = total.and_then(|total: u64| total.checked_sub(named)).filter(|more| named > 0 && *more > 0) {
+        add(&mut found, last, more);
     }
-    found
+    (named > 0).then(|| (found, labels.map(str::to_owned)))
 }
 
 fn ignored_reasons(body: &str) -> impl Iterator<Item = &str> {

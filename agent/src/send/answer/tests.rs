@@ -40,6 +40,12 @@ fn refused(kinds: &[(&'static str, u64)]) -> Verdict {
     Verdict::PartlyRefused(kinds.iter().map(|&(reason, entries)| Refusal { reason, entries }).collect())
 }
 
+/// Of the ingester, whose last line names `{a="b"}`.
+fn entries_ignored(kinds: &[(&'static str, u64)], labels: Option<&str>) -> Verdict {
+    let refusals = kinds.iter().map(|&(reason, entries)| Refusal { reason, entries }).collect();
+    Verdict::EntriesIgnored { refusals, labels: labels.map(str::to_owned) }
+}
+
 #[test]
 fn stored_is_200_and_204_alone() {
     for status in 0..=1_100 {
@@ -83,11 +89,12 @@ fn several_kinds_are_read_as_a_set() {
 
 #[test]
 fn the_ingester_names_ten_and_counts_the_rest() {
-    assert_eq!(read(400, &ignored(BEHIND, 1)), refused(&[("too_far_behind", 1)]));
-    assert_eq!(read(400, &ignored(&BEHIND.repeat(10), 37)), refused(&[("too_far_behind", 37)]));
+    let own = Some("{a=\"b\"}");
+    assert_eq!(read(400, &ignored(BEHIND, 1)), entries_ignored(&[("too_far_behind", 1)], own));
+    assert_eq!(read(400, &ignored(&BEHIND.repeat(10), 37)), entries_ignored(&[("too_far_behind", 37)], own));
     let mixed = format!("{ORDER}{BEHIND}");
-    assert_eq!(read(400, &ignored(&mixed, 2)), refused(&[("out_of_order", 1), ("too_far_behind", 1)]));
-    assert_eq!(read(400, BEHIND), refused(&[("too_far_behind", 1)]), "also without the last line");
+    assert_eq!(read(400, &ignored(&mixed, 2)), entries_ignored(&[("out_of_order", 1), ("too_far_behind", 1)], own));
+    assert_eq!(read(400, BEHIND), entries_ignored(&[("too_far_behind", 1)], None), "also without the last line");
 }
 
 #[test]

@@ -14,6 +14,41 @@ pub struct Split {
     pub shares: Vec<Share>,
 }
 
+/// What is wrong with a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// Which kind.
+    pub kind: TroubleKind,
+    /// What happened and what to do about it.
+    pub words: String,
+}
+
+/// Kinds of trouble, each of which is logged for itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TroubleKind {
+    /// It passes (5xx, 408, no answer).
+    Passing,
+    /// Only an operator can mend it.
+    Hold,
+    /// Loki did not understand the body.
+    NotUnderstood,
+    /// The tenant's rate.
+    TenantRate,
+    /// The rate of one Loki stream.
+    StreamRate,
+    /// The tenant has too many streams.
+    TooManyStreams,
+}
+
+/// An entry that was given up alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SetAside {
+    /// Its label set.
+    pub label_set: LabelSetId,
+    /// Bytes of its line.
+    pub line_bytes: u64,
+}
+
 /// What is to be done after an answer.
 #[derive(Debug, Default)]
 pub struct Effects {
@@ -23,8 +58,10 @@ pub struct Effects {
     pub splits: Vec<Split>,
     /// Entries refused for good.
     pub refused: Vec<Refusal>,
+    /// The entry that was given up because it does not pass even alone; it is in `refused` as well.
+    pub set_aside: Option<SetAside>,
     /// Label sets that are to travel alone for a while.
     pub alone: Vec<LabelSetId>,
-    /// What is wrong, in words for the operator.
-    pub trouble: Option<String>,
+    /// What is wrong now.
+    pub trouble: Option<Trouble>,
 }

@@ -1,32 +1,32 @@
-//! Splitting a request until the bad entry is alone, and telling refused label sets from stored ones.
+//! Splitting a request until the bad entry is alone.
 
-use super::same_labels::is_same;
-use super::{Delivery, Effects, Outgoing, Split};
+use super::{Delivery, Effects, Outgoing, SetAside, Split};
 use crate::encode;
-use crate::types::part::{LabelSetId, Part};
+use crate::types::part::Part;
 use crate::types::request::Refusal;
 use std::time::Duration;
 
 impl Delivery {
-    /// Tries the two halves apart. A single entry is set aside and counted under `reason`.
+    /// Tries the two halves apart, from `at` on. A single entry is set aside and counted under `reason`.
     pub(super) fn split(
         &mut self,
-        out: Outgoing,
+        mut out: Outgoing,
         place: usize,
         reason: &'static str,
-        now: Duration,
+        at: Duration,
         mut effects: Effects,
     ) -> Effects {
-        let mut parts = out.parts;
-        if parts.len() > 1 {
-            let second = parts.split_off(parts.len() / 2);
-            self.insert(place, second, now, 0);
-            self.insert(place, parts, now, 0);
+        if out.parts.len() > 1 {
+            let second = out.parts.split_off(out.parts.len() / 2);
+            let first = std::mem::take(&mut out.parts);
+            self.insert_halves([first, second], place, &out, at);
             return effects;
         }
-        let Some(part) = parts.pop() else { return effects };
+        let Some(part) = out.parts.pop() else { return effects };
         if part.count <= 1 {
             effects.refused.push(Refusal { reason, entries: 1 });
+            let line_bytes = encode::entries(&part.entries).map(|entry| entry.line.len() as u64).sum();
+            effects.set_aside = Some(SetAside { label_set: part.label_set, line_bytes });
             effects.answered.push(part);
             return effects;
         }
@@ -34,45 +34,17 @@ impl Delivery {
         let [first, second] = halves(part);
         let [first, second] = [first, second].map(|half| Part { id: self.next_part_id(), ..half });
         effects.splits.push(Split { from, into: [first.id, second.id], shares });
-        self.insert(place, vec![second], now, 0);
-        self.insert(place, vec![first], now, 0);
+        self.insert_halves([vec![first], vec![second]], place, &out, at);
         effects
     }
 
-    /// Loki refused the entries of one label set, which it names as `labels`, for now; all others are stored.
-    pub(super) fn some_refused<'a>(
-        &mut self,
-        mut out: Outgoing,
-        place: usize,
-        labels: Option<&str>,
-        (first, most): (Duration, Duration),
-        now: Duration,
-        labels_of: &dyn Fn(LabelSetId) -> &'a str,
-    ) -> Effects {
-        let mut effects = Effects::default();
-        self.passed += 1;
-        let failures = out.failures;
-        let wait = self.wait(first, most, failures, None);
-        let is_single = out.parts.iter().all(|part| Some(part.label_set) == out.parts.first().map(|p| p.label_set));
-        if is_single {
-            self.retry(place, out, now + wait);
-            return effects;
+    fn insert_halves(&mut self, [first, second]: [Vec<Part>; 2], place: usize, of: &Outgoing, at: Duration) {
+        for half in [second, first] {
+            if let Some(new) = self.insert(place, half, at) {
+                new.was_sent = true;
+                new.trouble.clone_from(&of.trouble);
+            }
         }
-        effects.alone.extend(out.parts.iter().map(|part| part.label_set));
-        let is_named = |part: &Part| labels.is_some_and(|labels| is_same(labels, labels_of(part.label_set)));
-        if out.parts.iter().any(is_named) {
-            let (refused, stored) = out.parts.into_iter().partition(is_named);
-            effects.answered = stored;
-            self.insert(place, refused, now + wait, failures + 1);
-            return effects;
-        }
-        // It cannot be told whose they were: each label set apart. A double is better than a loss.
-        while let Some(label_set) = out.parts.first().map(|part| part.label_set) {
-            let (own, others) = out.parts.into_iter().partition(|part| part.label_set == label_set);
-            self.insert(place, own, now + wait, failures + 1);
-            out.parts = others;
-        }
-        effects
     }
 }
 

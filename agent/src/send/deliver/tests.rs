@@ -13,6 +13,11 @@ const GRPC: &str = "rpc error: code = ResourceExhausted desc = grpc: received me
 const RATE_429: &str = "Ingestion rate limit exceeded for user fake (limit: 1 bytes/sec) while attempting to ingest '1' \
                         lines totaling '9' bytes";
 
+const TEXTS: [&str; 4] = ["{a=\"0\"}", "{a=\"1\"}", "{a=\"2\"}", "{a=\"3\"}"];
+
+mod held;
+mod refused;
+
 /// A request as Loki sees it: label set, line.
 type Seen = Vec<(u32, String)>;
 
@@ -57,7 +62,7 @@ impl Bench {
     }
 
     fn answer(&mut self, id: RequestId, status: u16, body: &str, retry_after: Option<Duration>) -> Effects {
-        let texts = |id: LabelSetId| ["{a=\"0\"}", "{a=\"1\"}", "{a=\"2\"}"][id.0 as usize];
+        let texts = |id: LabelSetId| TEXTS[id.0 as usize % TEXTS.len()];
         self.delivery.answered(id, status, answer::read(status, body), retry_after, self.now, &texts)
     }
 
@@ -230,67 +235,6 @@ fn retry_after_is_a_least_pause() {
         bench.answer(id, status, body, Some(3_600 * S));
         assert!(bench.delivery.deadline() <= bench.now + 600 * S, "{status}");
     }
-}
-
-/// Rule: the tenant's rate: same bytes again, slower, and no trouble for the operator.
-#[test]
-fn the_tenants_rate_lowers_the_pace() {
-    let mut bench = Bench::new();
-    bench.add(&[(0, &["a"]), (1, &["b"])]);
-    let (id, before) = bench.next();
-    let effects = bench.answer(id, 429, RATE_429, None);
-    assert!(effects.trouble.is_none() && effects.answered.is_empty());
-    assert!(bench.delivery.rate() < 0.8 * (30 << 20) as f64);
-    assert_eq!(bench.next().1, before);
-}
-
-/// Rule: a stream's own rate: what Loki names goes again, later; the others are stored.
-#[test]
-fn a_named_stream_goes_again_alone() {
-    let mut bench = Bench::new();
-    bench.add(&[(0, &["a"]), (1, &["b", "c"])]);
-    let (id, _) = bench.next();
-    let body = "entry with timestamp 1 ignored, reason: 'Per stream rate limit exceeded (limit: 1B/sec) while \
-                attempting to ingest for stream '{a=\"1\"}' totaling 1B',\nuser 'fake', total ignored: 1 out of 2 for \
-                stream: {a=\"1\", service_name=\"x\"}";
-    let effects = bench.answer(id, 429, body, None);
-    assert_eq!(effects.answered.iter().map(|part| part.label_set.0).collect::<Vec<_>>(), [0]);
-    assert_eq!(effects.alone.len(), 2, "Loki names one only: for a while each goes apart");
-    assert!(bench.due().is_none(), "later");
-    assert!(bench.delivery.may_start(bench.now), "others need not wait");
-    assert_eq!(bench.next().1, [(1, "b".to_owned()), (1, "c".to_owned())]);
-}
-
-/// Rule: where Loki does not say whose, all go again, each apart: twice is better than never.
-#[test]
-fn an_unnamed_stream_means_each_again_apart() {
-    let mut bench = Bench::new();
-    bench.add(&[(0, &["a"]), (1, &["b"])]);
-    let (id, _) = bench.next();
-    let effects = bench.answer(id, 429, "Per stream rate limit exceeded", None);
-    assert!(effects.answered.is_empty());
-    let (first, seen) = bench.next();
-    let other = bench.next().1;
-    assert_eq!((seen.len(), other.len()), (1, 1));
-    assert_ne!(seen[0].0, other[0].0);
-    bench.answer(first, 204, "", None);
-}
-
-/// Rule: too many streams: long pauses, for the new label set alone.
-#[test]
-fn too_many_streams_is_a_long_pause_for_one() {
-    let mut bench = Bench::new();
-    bench.add(&[(0, &["a"])]);
-    let (id, _) = bench.next();
-    bench.answer(
-        id,
-        429,
-        "Maximum active stream limit exceeded when trying to create stream {a=\"0\"}, reduce the",
-        None,
-    );
-    assert!(bench.delivery.deadline() >= bench.now + 15 * S);
-    bench.add(&[(1, &["b"])]);
-    assert_eq!(bench.due().unwrap().1[0].0, 1);
 }
 
 /// Rule: partial refusals are final: counted, answered for, not sent again.
