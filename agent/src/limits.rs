@@ -30,6 +30,11 @@ pub const CLOCK_STEP_MIN: Duration = Duration::from_secs(60);
 /// set, time and text. 8 to 16 bytes each.
 pub const DEDUP_ENTRIES_MIN: usize = 4_096;
 
+/// Runs of equal entries (same text, moved to the nanoseconds after one time) per label set whose end is remembered at
+/// the least, so that the search for a free nanosecond begins there; the runs that have not grown for longest are
+/// forgotten. About 40 bytes each, two generations.
+pub const DEDUP_RUNS_MIN: usize = 1_024;
+
 /// Bytes of a request before compression. Two limits of 4 MiB stand in front of Loki's ingester; more is split.
 pub const REQUEST_BYTES_MAX: usize = 3_584 * 1024;
 /// Bytes kept of an answer's body; Loki names ten entries at most.
