@@ -86,8 +86,12 @@ pub const OWN_LOG_INTERVAL: Duration = Duration::from_secs(60);
 pub const HEARTBEAT_AGE_MAX: Duration = Duration::from_secs(10);
 /// How long `/streams` waits for the data thread; then it answers 503.
 pub const STREAMS_WAIT: Duration = Duration::from_secs(2);
-/// Connections to the admin server at once; more wait to be accepted.
+/// Connections to the admin server at once; for one more the oldest that has not asked yet is closed, and where all have,
+/// it waits.
 pub const ADMIN_CONNECTIONS_MAX: usize = 32;
+/// From the accept of an admin connection to the end of its request's head, with room for a lost packet; then it is
+/// closed.
+pub const ADMIN_HEAD_TIME_MAX: Duration = Duration::from_secs(2);
 /// From the accept of an admin connection to its end, whatever the client does; then it is closed.
 pub const ADMIN_CONNECTION_TIME_MAX: Duration = Duration::from_secs(10);
 
