@@ -172,7 +172,7 @@ mod tests {
 
     fn config(log_dir: &Path, link_dir: &Path) -> Config {
         let text = format!("log_dir: {}\nlog_link_dirs: [{}]", log_dir.display(), link_dir.display());
-        crate::config::read(&text, &|_| Some("n1".to_owned())).unwrap()
+        crate::config::read(&text, &|_| Some("n1".into())).unwrap()
     }
 
     #[test]

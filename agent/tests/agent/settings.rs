@@ -9,13 +9,14 @@ use std::process::{Command, Output};
 fn output(world: &World, yaml: &str) -> Output {
     let path = world.path("wrong.yaml");
     fs::write(&path, yaml).unwrap();
-    Command::new(PROGRAM).args(["run", "--config"]).arg(&path).output().unwrap()
+    Command::new(PROGRAM).env("RUST_BACKTRACE", "1").args(["run", "--config"]).arg(&path).output().unwrap()
 }
 
 fn refused(world: &World, yaml: &str, code: i32, words: &[&str]) {
     let output = output(world, yaml);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(code), "{said}");
+    assert!(!said.to_lowercase().contains("backtrace") && !said.contains(".rs:"), "an operator's error: {said}");
     for word in words {
         assert!(said.contains(word), "{word:?} is missing in: {said}");
     }

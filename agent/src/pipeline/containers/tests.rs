@@ -54,7 +54,7 @@ struct Node {
 impl Node {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let config = crate::config::read("", &|_| Some("n".to_owned())).unwrap();
+        let config = crate::config::read("", &|_| Some("n".into())).unwrap();
         let disk = OsDisk::new(folder.path(), &[]).unwrap();
         let source = FileSource::new(disk, folder.path().to_path_buf(), 1 << 30, Vec::new(), false);
         let metrics = Arc::new(Metrics::default());
