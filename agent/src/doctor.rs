@@ -57,7 +57,8 @@ fn configuration(path: Option<&Path>, findings: &mut Vec<Finding>) -> Option<Con
             None => Finding::warn("configuration", detail, "give the configuration that `run` will have"),
         };
         findings.push(finding);
-        let env = |name: &str| if name == "NODE_NAME" { Some(named.clone().unwrap_or(host.clone()).into()) } else { None };
+        let env =
+            |name: &str| if name == "NODE_NAME" { Some(named.clone().unwrap_or(host.clone()).into()) } else { None };
         return config::read("", &env).ok();
     };
     match config::load(path) {

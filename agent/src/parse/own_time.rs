@@ -24,7 +24,9 @@ pub(super) fn read(text: &str, members: &Members, runtime_ns: i64, unescaped: &m
         return OwnTime::Absent;
     };
     let own = match value::after_key(text, key) {
-        Value::String(raw) => value::string(raw, LINE_KEPT_BYTES_MAX, unescaped).and_then(|s| rfc3339::parse(s.as_bytes())),
+        Value::String(raw) => {
+            value::string(raw, LINE_KEPT_BYTES_MAX, unescaped).and_then(|s| rfc3339::parse(s.as_bytes()))
+        }
         Value::Number(raw) => number_ns(raw),
         Value::Other => None,
     };

@@ -13,8 +13,7 @@ use crate::types::position::{FilePosition, Mark};
 use crate::types::time::Now;
 
 /// Behind the last file that an instance can have.
-const BEHIND_ALL: Mark =
-    Mark { at: FilePosition { file: u32::MAX, offset: 0 }, stream_position: 0, last_time_ns: 0 };
+const BEHIND_ALL: Mark = Mark { at: FilePosition { file: u32::MAX, offset: 0 }, stream_position: 0, last_time_ns: 0 };
 
 impl<D: Disk> Pipeline<D> {
     /// Gives up what waits for a pod that does not become known, with every container of that pod.
