@@ -1,27 +1,29 @@
 //! admin: `/metrics`, `/healthz`, `/readyz`, `/streams`.
 //!
 //! In: HTTP requests, and what [`AdminState`] gives. Out: answers, each within seconds also where the data thread
-//! is stuck. Never: a change to anything, more than `limits::ADMIN_CONNECTIONS_MAX` connections, or one that
-//! lasts longer than `limits::ADMIN_CONNECTION_TIME_MAX`.
+//! is stuck or where silent clients take all places. Never: a change to anything, more than
+//! `limits::ADMIN_CONNECTIONS_MAX` connections, or one that lasts longer than `limits::ADMIN_CONNECTION_TIME_MAX`.
 
 mod page;
 
 use crate::clock::Clock;
 use crate::health::Health;
-use crate::limits::{ADMIN_CONNECTION_TIME_MAX, ADMIN_CONNECTIONS_MAX};
+use crate::limits::{ADMIN_CONNECTION_TIME_MAX, ADMIN_CONNECTIONS_MAX, ADMIN_HEAD_TIME_MAX};
 use crate::metrics::Metrics;
 use crate::types::view::StreamView;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc, oneshot};
-use tokio::task::JoinSet;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{AbortHandle, JoinSet};
 
 /// What the pages are made of.
 #[derive(Debug)]
@@ -60,40 +62,71 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, AdminError> {
 
 /// Answers until the future is dropped, which closes every connection.
 pub async fn serve(listener: TcpListener, state: Arc<AdminState>) -> Infallible {
-    serve_within(listener, state, ADMIN_CONNECTION_TIME_MAX).await
-}
-
-async fn serve_within(listener: TcpListener, state: Arc<AdminState>, time_max: Duration) -> Infallible {
-    let places = Arc::new(Semaphore::new(ADMIN_CONNECTIONS_MAX));
-    let mut connections = JoinSet::new();
+    let mut places = Places::default();
     loop {
-        // The semaphore is never closed; without a place the connection is not accepted.
-        let place = Arc::clone(&places).acquire_owned().await;
         match listener.accept().await {
             Ok((socket, _)) => {
-                let state = Arc::clone(&state);
-                connections.spawn(async move {
-                    let _place = place;
-                    let _ = tokio::time::timeout(time_max, connection(socket, state)).await;
-                });
+                places.make_room().await;
+                places.take(socket, Arc::clone(&state));
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection to the admin server");
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
-        while connections.try_join_next().is_some() {}
+    }
+}
+
+/// The connections, oldest first.
+#[derive(Debug, Default)]
+struct Places {
+    tasks: JoinSet<()>,
+    taken: VecDeque<Place>,
+}
+
+#[derive(Debug)]
+struct Place {
+    task: AbortHandle,
+    /// Its request is there.
+    has_asked: Arc<AtomicBool>,
+}
+
+impl Places {
+    async fn make_room(&mut self) {
+        while self.tasks.try_join_next().is_some() {}
+        self.taken.retain(|place| !place.task.is_finished());
+        while self.taken.len() >= ADMIN_CONNECTIONS_MAX {
+            let silent = self.taken.iter().position(|place| !place.has_asked.load(Ordering::Relaxed));
+            if let Some(place) = silent.and_then(|at| self.taken.remove(at)) {
+                place.task.abort();
+            } else {
+                self.tasks.join_next().await;
+                self.taken.retain(|place| !place.task.is_finished());
+            }
+        }
+    }
+
+    fn take(&mut self, socket: TcpStream, state: Arc<AdminState>) {
+        let has_asked = Arc::new(AtomicBool::new(false));
+        let connection = connection(socket, state, Arc::clone(&has_asked));
+        let task = self.tasks.spawn(async move {
+            let _ = tokio::time::timeout(ADMIN_CONNECTION_TIME_MAX, connection).await;
+        });
+        self.taken.push_back(Place { task, has_asked });
     }
 }
 
 /// One request: clients come every few seconds at most, and a connection that ends cannot be left open.
-async fn connection(socket: TcpStream, state: Arc<AdminState>) {
+async fn connection(socket: TcpStream, state: Arc<AdminState>, has_asked: Arc<AtomicBool>) {
     let service = service_fn(move |request| {
+        has_asked.store(true, Ordering::Relaxed);
         let state = Arc::clone(&state);
         async move { Ok::<_, Infallible>(page::answer(&request, &state).await) }
     });
-    // An error here is the client's: it went away or does not speak HTTP.
-    let _ = http1::Builder::new().keep_alive(false).serve_connection(TokioIo::new(socket), service).await;
+    let mut server = http1::Builder::new();
+    server.keep_alive(false).timer(TokioTimer::new()).header_read_timeout(ADMIN_HEAD_TIME_MAX);
+    // An error here is the client's: it went away, does not speak HTTP or says nothing.
+    let _ = server.serve_connection(TokioIo::new(socket), service).await;
 }
 
 #[cfg(test)]

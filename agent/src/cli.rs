@@ -98,6 +98,19 @@ fn summary(config: &config::Config) -> String {
     )
 }
 
+/// Why a command failed, with what lies below it as far as that says more. Never a stack: these errors are an
+/// operator's, whatever `RUST_BACKTRACE` asks for.
+#[must_use]
+pub fn failure(error: &anyhow::Error) -> String {
+    let mut text = format!("Error: {error}");
+    for below in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&below) {
+            text = text + ": " + &below;
+        }
+    }
+    text
+}
+
 /// `penstock doctor`: 0, or 1 if `run` could not work.
 ///
 /// # Errors
@@ -146,7 +159,7 @@ mod tests {
 
     #[test]
     fn mistakes_are_printed_with_file_and_place() {
-        let errors = config::read("line: x\nadmin: y", &|_| Some("n".to_owned())).unwrap_err();
+        let errors = config::read("line: x\nadmin: y", &|_| Some("n".into())).unwrap_err();
         let text = mistakes(Path::new("/etc/p.yaml"), &errors);
         assert!(text.starts_with("/etc/p.yaml:1:7: line: `x` is not known here"), "{text}");
         assert!(text.contains("\n/etc/p.yaml:2:8: admin: "), "{text}");

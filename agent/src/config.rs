@@ -22,9 +22,13 @@ pub use error::{ConfigError, ConfigErrors, Place, Problem};
 pub use read::{load, read};
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+
+/// The environment: a variable's value, where it is set.
+pub type Env<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
 /// All settings, checked.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,9 +1,10 @@
 //! What this node supports, and whether `run` could work on it: one finding a line, each with its remedy.
 //!
 //! In: the path of a configuration, or none (the built-in defaults then). Out: findings. Never: a change to the
-//! node (probe programs return at once and are detached at once; nothing is pushed to Loki), or a wait of more
-//! than a few seconds.
+//! node that stays (probe programs return and are detached at once, a folder made to see whether one can be is removed
+//! at once, nothing is pushed to Loki), or a wait of more than a few seconds.
 
+mod admin;
 mod capabilities;
 mod files;
 mod finding;
@@ -36,6 +37,7 @@ pub fn examine(path: Option<&Path>) -> Vec<Finding> {
     let (tree, finding) = files::log_dir(&config);
     findings.push(finding);
     findings.push(files::data_dir(&config.data_dir));
+    findings.push(admin::examine(config.admin));
     findings.extend(resources::examine(&tree));
     findings.extend(network(&config));
     findings
@@ -55,7 +57,8 @@ fn configuration(path: Option<&Path>, findings: &mut Vec<Finding>) -> Option<Con
             None => Finding::warn("configuration", detail, "give the configuration that `run` will have"),
         };
         findings.push(finding);
-        let env = |name: &str| if name == "NODE_NAME" { named.clone().or(Some(host.clone())) } else { None };
+        let env =
+            |name: &str| if name == "NODE_NAME" { Some(named.clone().unwrap_or(host.clone()).into()) } else { None };
         return config::read("", &env).ok();
     };
     match config::load(path) {

@@ -5,13 +5,14 @@
 //! label that a line can set, other than those taken from `json.level`.
 
 mod envelope;
+mod levels;
 mod metadata;
 mod text;
 
 use crate::config::Source;
-use crate::limits::LEVELS_PER_CONTAINER_MAX;
 use crate::types::entry::EnvelopeMember;
 use crate::types::pod::Pod;
+pub use levels::Levels;
 use metadata::Metadata;
 use std::collections::BTreeMap;
 
@@ -33,8 +34,10 @@ pub struct ContainerLabels {
     fixed: BTreeMap<String, String>,
     level_names: Vec<String>,
     base: String,
-    /// Values of `level` seen, each with its label set; at most `limits::LEVELS_PER_CONTAINER_MAX`.
+    /// Values of `level` seen, each with its label set.
     levels: Vec<(String, String)>,
+    /// The values that this container may have.
+    shared: Levels,
     metadata: Metadata,
     envelope: Vec<EnvelopeMember>,
 }
@@ -45,7 +48,7 @@ pub struct LabelSet<'a> {
     /// As Loki reads it: `{a="b", c="d"}`, sorted by name. Equal strings are equal label sets.
     pub text: &'a str,
     /// Numbers the label sets of this container, from 0 for the one without a level; it stays the same for the
-    /// life of the [`ContainerLabels`]. At most `limits::LEVELS_PER_CONTAINER_MAX`.
+    /// life of the [`ContainerLabels`]. At most [`crate::limits::LEVELS_PER_CONTAINER_MAX`].
     pub index: usize,
     /// The container has used up its values of `level`: this one was left out, which is to be counted.
     pub is_level_refused: bool,
@@ -53,12 +56,14 @@ pub struct LabelSet<'a> {
 
 impl ContainerLabels {
     /// Resolves everything that does not depend on the line. `labels` and `structured_metadata` are the
-    /// configuration's, name → source. What is absent or empty is left out.
+    /// configuration's, name → source. What is absent or empty is left out. `levels` are those that the container has
+    /// used up to now.
     #[must_use]
     pub fn new(
         origin: Origin<'_>,
         labels: &BTreeMap<String, Source>,
         structured_metadata: &BTreeMap<String, Source>,
+        levels: Levels,
     ) -> Self {
         let mut fixed = BTreeMap::new();
         for (name, source) in labels {
@@ -72,7 +77,7 @@ impl ContainerLabels {
         let constants = structured_metadata.iter().filter_map(|(name, source)| Some((name, value_of(origin, source)?)));
         let metadata = Metadata::new(constants, names_of(structured_metadata, &Source::JsonTraceId));
         let envelope = envelope::members(&fixed);
-        Self { fixed, level_names, base, levels: Vec::new(), metadata, envelope }
+        Self { fixed, level_names, base, levels: Vec::new(), shared: levels, metadata, envelope }
     }
 
     /// The label set of a line whose level is `level`, a verified value. Allocates only for a level not seen before.
@@ -84,7 +89,7 @@ impl ContainerLabels {
         let known = self.levels.iter().position(|(value, _)| value == level);
         let index = match known {
             Some(index) => index,
-            None if self.levels.len() >= LEVELS_PER_CONTAINER_MAX => {
+            None if !self.shared.take_in(level) => {
                 return LabelSet { is_level_refused: true, ..base };
             }
             None => {

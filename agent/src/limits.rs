@@ -30,6 +30,11 @@ pub const CLOCK_STEP_MIN: Duration = Duration::from_secs(60);
 /// set, time and text. 8 to 16 bytes each.
 pub const DEDUP_ENTRIES_MIN: usize = 4_096;
 
+/// Runs of equal entries (same text, moved to the nanoseconds after one time) per label set whose end is remembered at
+/// the least, so that the search for a free nanosecond begins there; the runs that have not grown for longest are
+/// forgotten. About 40 bytes each, two generations.
+pub const DEDUP_RUNS_MIN: usize = 1_024;
+
 /// Bytes of a request before compression. Two limits of 4 MiB stand in front of Loki's ingester; more is split.
 pub const REQUEST_BYTES_MAX: usize = 3_584 * 1024;
 /// Bytes kept of an answer's body; Loki names ten entries at most.
@@ -81,8 +86,12 @@ pub const OWN_LOG_INTERVAL: Duration = Duration::from_secs(60);
 pub const HEARTBEAT_AGE_MAX: Duration = Duration::from_secs(10);
 /// How long `/streams` waits for the data thread; then it answers 503.
 pub const STREAMS_WAIT: Duration = Duration::from_secs(2);
-/// Connections to the admin server at once; more wait to be accepted.
+/// Connections to the admin server at once; for one more the oldest that has not asked yet is closed, and where all have,
+/// it waits.
 pub const ADMIN_CONNECTIONS_MAX: usize = 32;
+/// From the accept of an admin connection to the end of its request's head, with room for a lost packet; then it is
+/// closed.
+pub const ADMIN_HEAD_TIME_MAX: Duration = Duration::from_secs(2);
 /// From the accept of an admin connection to its end, whatever the client does; then it is closed.
 pub const ADMIN_CONNECTION_TIME_MAX: Duration = Duration::from_secs(10);
 

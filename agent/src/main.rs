@@ -7,8 +7,15 @@ use penstock::cli::{self, Arguments, Command};
 use std::process::ExitCode;
 use std::time::Duration;
 
-fn main() -> anyhow::Result<ExitCode> {
+fn main() -> ExitCode {
     let Arguments { command } = Arguments::parse();
+    run(command).unwrap_or_else(|error| {
+        eprintln!("{}", cli::failure(&error));
+        ExitCode::FAILURE
+    })
+}
+
+fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Run { config, grace } => {
             cli::log_to_stderr("info,kube_client=off,kube_runtime=off");

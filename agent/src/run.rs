@@ -108,6 +108,9 @@ fn pipeline(
         warn!("{message}");
     }
     let (journal, recovered) = Journal::open(&config.data_dir);
+    if config.log_dir.is_file() {
+        bail!("log_dir {} is a file; it must be the folder of the pods' logs", config.log_dir.display());
+    }
     let disk = OsDisk::new(&config.log_dir, &config.log_link_dirs).with_context(|| {
         format!("cannot use log_dir {}; is it mounted, and may the agent read it?", config.log_dir.display())
     })?;

@@ -11,7 +11,7 @@ mod reader;
 use penstock::config::{LineForm, Source};
 use penstock::encode;
 use penstock::framing::cri;
-use penstock::label::{ContainerLabels, Origin};
+use penstock::label::{ContainerLabels, Levels, Origin};
 use penstock::parse::{ShapeContext, Shaper};
 use penstock::types::entry::Record;
 use penstock::types::pod::Pod;
@@ -95,7 +95,7 @@ fn entries_of(case: &Case) -> Vec<Entry> {
     }
     let mut shaper = Shaper::new(if case.is_envelope { LineForm::Envelope } else { LineForm::Compact });
     let origin = Origin { pod: &pod, container: "c", node_name: "gpu-node-1" };
-    let mut labels = ContainerLabels::new(origin, &default_labels(), &default_metadata());
+    let mut labels = ContainerLabels::new(origin, &default_labels(), &default_metadata(), Levels::default());
     let envelope = labels.envelope().to_vec();
     let mut open: [Option<(i64, Vec<u8>)>; 2] = [None, None];
     let (mut sent, mut found) = (HashSet::new(), Vec::new());

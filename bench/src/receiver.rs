@@ -25,6 +25,7 @@ mod limits;
 mod listener;
 mod message_size;
 mod metadata;
+mod range;
 mod read;
 pub(crate) mod refusal;
 mod repeat;

@@ -1,9 +1,13 @@
 //! No two entries of a label set with equal time and text: Loki would keep one of them.
 //!
 //! A bounded memory of the newest entries' fingerprints, in two generations: the young one fills, becomes the old
-//! one, and the former old one is forgotten. Two texts with one fingerprint cost a nanosecond, nothing else.
+//! one, and the former old one is forgotten. Two texts with one fingerprint cost a nanosecond, nothing else. Where
+//! equal entries keep coming, the run of nanoseconds that they took is remembered beside it (`runs`).
+
+mod runs;
 
 use crate::limits::DEDUP_ENTRIES_MIN;
+use runs::Runs;
 use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, Hasher};
 use xxhash_rust::xxh3::xxh3_64;
@@ -31,6 +35,7 @@ pub struct Unique {
     young_in_order: Vec<u64>,
     old: HashSet<u64, BuildHasherDefault<AsIs>>,
     old_in_order: Vec<u64>,
+    runs: Runs,
 }
 
 impl Unique {
@@ -42,14 +47,24 @@ impl Unique {
 
     /// The first free time from `time_ns` on for a text with this hash, now taken; and its fingerprint.
     pub fn free_time(&mut self, hash: u64, time_ns: i64) -> (i64, u64) {
-        let mut time_ns = time_ns;
-        let mut mark = fingerprint(hash, time_ns);
-        while self.young.contains(&mark) || self.old.contains(&mark) {
-            time_ns = time_ns.saturating_add(1);
-            mark = fingerprint(hash, time_ns);
+        let (mut first, mut free) = (time_ns, time_ns);
+        // Beyond the last nanosecond there is none.
+        while free < i64::MAX {
+            if let Some((from, last)) = self.runs.take(hash, free) {
+                first = first.min(from);
+                free = last.saturating_add(1);
+            } else if self.is_taken(fingerprint(hash, free)) {
+                free += 1;
+            } else {
+                break;
+            }
         }
+        if first < free {
+            self.runs.note(hash, first, free);
+        }
+        let mark = fingerprint(hash, free);
         self.add(mark);
-        (time_ns, mark)
+        (free, mark)
     }
 
     /// Notes an entry whose time is settled. Returns its fingerprint.
@@ -57,6 +72,13 @@ impl Unique {
         let mark = fingerprint(hash, time_ns);
         if !self.young.contains(&mark) {
             self.add(mark);
+        }
+        let before = time_ns.saturating_sub(1);
+        let run = self.runs.take(hash, time_ns).or_else(|| self.runs.take(hash, before));
+        if let Some((from, last)) = run {
+            self.runs.note(hash, from, last.max(time_ns));
+        } else if self.is_taken(fingerprint(hash, before)) {
+            self.runs.note(hash, before, time_ns);
         }
         mark
     }
@@ -81,6 +103,11 @@ impl Unique {
     pub fn memory_bytes(&self) -> usize {
         (self.young.capacity() + self.old.capacity()) * 10
             + (self.young_in_order.capacity() + self.old_in_order.capacity()) * 8
+            + self.runs.memory_bytes()
+    }
+
+    fn is_taken(&self, mark: u64) -> bool {
+        self.young.contains(&mark) || self.old.contains(&mark)
     }
 
     fn add(&mut self, mark: u64) {
@@ -117,6 +144,57 @@ mod tests {
                 prop_assert!(given.insert((text, got)));
             }
         }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(6))]
+        /// However many: also when the fingerprints of the first ones are long forgotten.
+        #[test]
+        fn while_equal_entries_keep_coming_no_nanosecond_is_given_again(
+            asked in prop::collection::vec((0_u8..2, prop_oneof![Just(0_i64), 0_i64..40, 0_i64..30_000]), 8),
+            count in 2 * DEDUP_ENTRIES_MIN..4 * DEDUP_ENTRIES_MIN,
+            settled in 0_usize..3,
+        ) {
+            let mut unique = Unique::default();
+            let mut given = HashSet::new();
+            for (text, time) in asked.iter().copied().cycle().take(count) {
+                let hash = Unique::hash(&[text]);
+                let (got, _) = unique.free_time(hash, time);
+                prop_assert!(got >= time);
+                prop_assert!(given.insert((text, got)), "{text} at {got} for {time}, after {}", given.len());
+                for next in 1..=i64::try_from(settled).unwrap() {
+                    // Sent before a restart, at this very time.
+                    if given.insert((text, got + next)) {
+                        unique.insert(hash, got + next);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn twelve_thousand_equal_entries_of_one_time_take_as_many_nanoseconds() {
+        let mut unique = Unique::default();
+        let hash = Unique::hash(b"tick");
+        for n in 0..12_000 {
+            assert_eq!(unique.free_time(hash, 7).0, 7 + n);
+        }
+        assert_eq!(unique.free_time(hash, 500).0, 12_007, "within the run");
+        assert_eq!(unique.free_time(hash, i64::MAX).0, i64::MAX);
+        assert_eq!(unique.free_time(hash, i64::MAX).0, i64::MAX, "there is no other");
+    }
+
+    #[test]
+    fn runs_are_bounded_and_those_that_grow_are_kept() {
+        let mut unique = Unique::default();
+        let ticking = Unique::hash(b"tick");
+        for n in 0..20_000_u32 {
+            assert_eq!(unique.free_time(ticking, 7).0, 7 + i64::from(n));
+            let other = Unique::hash(&n.to_le_bytes());
+            unique.free_time(other, 0);
+            unique.free_time(other, 0);
+        }
+        assert!(unique.memory_bytes() < 512 * 1024, "{}", unique.memory_bytes());
     }
 
     #[test]

@@ -6,6 +6,7 @@ use super::error::Problem;
 use super::form::{Form, Section};
 use super::{Capture, Config, Hook};
 use crate::limits::MEMORY_BYTES_MIN;
+use std::path::{Component, Path, PathBuf};
 
 /// Reports what does not go together.
 pub(super) fn together(form: &mut Form<'_>, root: &Section<'_>, config: &Config) {
@@ -18,7 +19,7 @@ pub(super) fn together(form: &mut Form<'_>, root: &Section<'_>, config: &Config)
         );
         complain(form, root, "memory_bytes_max", Problem::Range(why));
     }
-    if config.data_dir.starts_with(&config.log_dir) {
+    if normal(&config.data_dir).starts_with(normal(&config.log_dir)) {
         let why = "data_dir lies in log_dir, where only log files are looked for; choose another folder".to_owned();
         complain(form, root, "data_dir", Problem::Range(why));
     }
@@ -34,6 +35,21 @@ pub(super) fn together(form: &mut Form<'_>, root: &Section<'_>, config: &Config)
         let why = "no hook to try; name one, or set capture: file".to_owned();
         complain(form, root, "capture_hooks", Problem::Range(why));
     }
+}
+
+/// The path without `.` and `..`, as far as that can be told without a look at symlinks.
+fn normal(path: &Path) -> PathBuf {
+    let mut normal = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                normal.pop();
+            }
+            other => normal.push(other),
+        }
+    }
+    normal
 }
 
 fn complain(form: &mut Form<'_>, root: &Section<'_>, key: &str, problem: Problem) {

@@ -94,6 +94,12 @@ pub enum Problem {
     /// A variable without value and default.
     #[error("the environment variable {0} is not set; set it, or write ${{{0}:-DEFAULT}}")]
     Unset(String),
+    /// A variable whose value is no text.
+    #[error("the value of the environment variable {0} is not UTF-8; set it to one that is")]
+    VariableNotUtf8(String),
+    /// `${A:-${B}}`
+    #[error("`{0}`: a variable within a default is not supported; write the default out, or set the outer variable")]
+    Nested(String),
     /// No name for the node, from nowhere.
     #[error(
         "neither this key nor the environment variable NODE_NAME is set; set NODE_NAME (in Kubernetes by a fieldRef \

@@ -3,13 +3,14 @@
 //! In: nodes and the environment. Out: typed values, and the list of mistakes; a value that is wrong is replaced
 //! by its default so that reading can go on. Never: a stop at the first mistake, or a key passed over in silence.
 
+use super::Env;
 use super::error::{ConfigError, Place, Problem};
 use super::expand::expand;
 use super::yaml::{Kind, Node};
 
 /// Collects the mistakes of one configuration.
 pub(super) struct Form<'e> {
-    env: &'e dyn Fn(&str) -> Option<String>,
+    env: Env<'e>,
     pub(super) errors: Vec<ConfigError>,
 }
 
@@ -22,7 +23,7 @@ pub(super) struct Section<'n> {
 }
 
 impl<'e> Form<'e> {
-    pub(super) fn new(env: &'e dyn Fn(&str) -> Option<String>) -> Self {
+    pub(super) fn new(env: Env<'e>) -> Self {
         Self { env, errors: Vec::new() }
     }
 

@@ -8,7 +8,7 @@ use super::form::{Form, Section};
 use super::source::{Half, map};
 use super::yaml::{Kind, Node, parse};
 use super::{
-    Capture, Config, Discovery, Hook, LineForm, Requirement, Selector, StartAt, check, environment, loki, value,
+    Capture, Config, Discovery, Env, Hook, LineForm, Requirement, Selector, StartAt, check, environment, loki, value,
 };
 use std::path::{Path, PathBuf};
 
@@ -40,7 +40,7 @@ pub fn load(path: &Path) -> Result<Config, ConfigErrors> {
     let unreadable = |place, problem| ConfigErrors(vec![ConfigError { place, key: String::new(), problem }]);
     let bytes = std::fs::read(path).map_err(|error| unreadable(None, Problem::Unreadable(error.to_string())))?;
     match std::str::from_utf8(&bytes) {
-        Ok(text) => read(text, &environment::variable),
+        Ok(text) => read(text, &environment::raw),
         Err(error) => {
             let good = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
             let line = good.matches('\n').count() + 1;
@@ -54,7 +54,7 @@ pub fn load(path: &Path) -> Result<Config, ConfigErrors> {
 ///
 /// # Errors
 /// Every mistake, in the order of the file, each with line and column.
-pub fn read(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, ConfigErrors> {
+pub fn read(text: &str, env: Env<'_>) -> Result<Config, ConfigErrors> {
     let start = Place { line: 1, column: 1 };
     let root = parse(text).map_err(|error| ConfigErrors(vec![error]))?;
     let root = match root {
@@ -72,7 +72,7 @@ pub fn read(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Config, 
     Err(ConfigErrors(form.errors))
 }
 
-fn sections(form: &mut Form<'_>, root: &Section<'_>, env: &dyn Fn(&str) -> Option<String>) -> Config {
+fn sections(form: &mut Form<'_>, root: &Section<'_>, env: Env<'_>) -> Config {
     let equals =
         |key: &str, is: &str| Selector { requirements: vec![Requirement::In(key.to_owned(), vec![is.to_owned()])] };
     let gateway = || equals("app.kubernetes.io/name", "aigateway");
@@ -102,12 +102,15 @@ fn sections(form: &mut Form<'_>, root: &Section<'_>, env: &dyn Fn(&str) -> Optio
     }
 }
 
-fn node_name(form: &mut Form<'_>, root: &Section<'_>, env: &dyn Fn(&str) -> Option<String>) -> String {
+fn node_name(form: &mut Form<'_>, root: &Section<'_>, env: Env<'_>) -> String {
     if root.get("node_name").is_some() {
         return form.value(root, "node_name", String::new(), value::node_name);
     }
     let read = match env("NODE_NAME") {
-        Some(name) => value::node_name(&name),
+        Some(name) => match name.into_string() {
+            Ok(name) => value::node_name(&name),
+            Err(_) => Err(Problem::VariableNotUtf8("NODE_NAME".to_owned())),
+        },
         None => Err(Problem::NoNodeName),
     };
     read.unwrap_or_else(|problem| {

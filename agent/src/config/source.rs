@@ -50,7 +50,22 @@ pub(super) fn map(form: &mut Form<'_>, root: &Section<'_>, half: Half) -> BTreeM
             sources.insert(name.to_owned(), source);
         }
     }
+    // Where one could not be read, that is said already.
+    let is_whole = !sources.is_empty() && sources.len() == section.entries().count();
+    if half == Half::Labels && is_whole && !sources.values().any(is_always_there) {
+        let why = "all of these may be absent, and Loki takes no entry without a label; add one that is always there, \
+                   e.g. `namespace: pod.namespace` or `node_name: node.name`";
+        form.report(node.place, key, Problem::Range(why.to_owned()));
+    }
     sources
+}
+
+fn is_always_there(source: &Source) -> bool {
+    match source {
+        Source::PodNamespace | Source::PodName | Source::PodUid | Source::ContainerName | Source::NodeName => true,
+        Source::Constant(value) => !value.is_empty(),
+        Source::PodLabel(_) | Source::JsonLevel | Source::JsonTraceId => false,
+    }
 }
 
 fn check(text: &str, half: Half, taken: &[Source]) -> Result<Source, Problem> {

@@ -4,11 +4,11 @@ use super::*;
 use crate::limits::{LABELS_MAX, REQUEST_BYTES_MAX};
 use proptest::prelude::*;
 
-fn env(name: &str) -> Option<String> {
+fn env(name: &str) -> Option<OsString> {
     match name {
-        "NODE_NAME" => Some("n1".to_owned()),
-        "RATE" => Some("1MiB".to_owned()),
-        "STRUCTURE" => Some("a: [b]".to_owned()),
+        "NODE_NAME" => Some("n1".into()),
+        "RATE" => Some("1MiB".into()),
+        "STRUCTURE" => Some("a: [b]".into()),
         _ => None,
     }
 }
@@ -153,7 +153,7 @@ fn the_environment_is_text_and_never_structure() {
         ),
         "{errors}"
     );
-    let empty = read("", &|_| Some(String::new())).unwrap_err().to_string();
+    let empty = read("", &|_| Some(OsString::new())).unwrap_err().to_string();
     assert!(empty.starts_with("1:1: node_name: `` cannot be used: a node's name is 1 to 253"), "{empty}");
 }
 
@@ -176,7 +176,9 @@ fn single_values() {
     says("loki: {linger_max: 1}", "1:20: loki.linger_max", "`1` is not a duration; write a number with ns, us, ms, s");
     says("loki: {linger_max: 2m}", "1:20: loki.linger_max", "write at most 60s");
     says("loki: {url: mif-loki:3100}", "1:13: loki.url", "it has no scheme; begin it with http://");
-    says("loki: {url: \"http://h/loki/api/v1/push\"}", "1:13: loki.url", "is added to it; take that out");
+    says("loki: {url: \"http://h/loki/api/v1/push\"}", "1:13: loki.url", "out; /loki/api/v1/push is added to it");
+    says("loki: {url: \"http://h/loki/api/v1/\"}", "1:13: loki.url", "`/loki/api/v1` out; /loki/api/v1/push is added");
+    says("loki: {url: \"http://h:0\"}", "1:13: loki.url", "nobody listens on port 0; write Loki's");
     says("loki: {tenant: a|b}", "1:16: loki.tenant", "a tenant is at most 150 letters");
     says("loki: {bearer_token_file: \"\"}", "1:27: loki.bearer_token_file", "it is no path");
     says("admin: localhost:9598", "1:8: admin", "write an IP address and a port, such as 0.0.0.0:9598");
@@ -193,6 +195,12 @@ fn labels_and_their_sources() {
     let many: String = (0..=LABELS_MAX).map(|n| format!("  l{n}: pod.name\n")).collect();
     says(&format!("labels:\n{many}"), "17:3: labels.l15", "number 16, and Loki takes 15 here");
     says("labels: {}", "1:9: labels", "name at least one");
+    for sources in ["a: json.level", "a: pod.label/app, b: json.level", "a: value/, b: pod.label/x"] {
+        says(&format!("labels: {{{sources}}}"), "1:9: labels", "e.g. `namespace: pod.namespace` or `node_name:");
+    }
+    for always in ["pod.namespace", "pod.name", "pod.uid", "container.name", "node.name", "value/x"] {
+        good(&format!("labels: {{a: pod.label/app, b: {always}}}"));
+    }
     says("labels: {a-b: pod.name}", "1:10: labels.a-b", "use letters, digits and `_`");
     says("structured_metadata: {__a: pod.name}", "1:23: structured_metadata.__a", "not a name that Loki takes");
     says("labels: {a: pod.node}", "1:13: labels.a", "`pod.node` is not a source; write one of pod.namespace");
@@ -230,6 +238,9 @@ fn settings_that_do_not_go_together() {
     says("memory_bytes_max: 1MiB", "1:19: memory_bytes_max", "write at least 8388608");
     says("loki: {batch_bytes: 3MiB}\nmemory_bytes_max: 9MiB", "2:19: memory_bytes_max", "write at least 12582912");
     says("data_dir: /var/log/pods/x", "1:11: data_dir", "lies in log_dir");
+    says("data_dir: /var/lib/../log/./pods/x", "1:11: data_dir", "lies in log_dir");
+    says("log_dir: /a/../var/lib/penstock", "1:1: data_dir", "lies in log_dir");
+    assert_eq!(good("data_dir: /var/log/pods/../x").data_dir, std::path::Path::new("/var/log/pods/../x"));
     says("select: []", "1:9: select", "no pod would be collected");
     says("capture_hooks: []", "1:16: capture_hooks", "no hook to try");
     says("capture_hooks: [fentry, fentry]", "1:16: capture_hooks", "named twice");

@@ -156,8 +156,15 @@ pub(super) fn base_url(text: &str) -> Result<String, Problem> {
     if url.query().is_some() || url.fragment().is_some() {
         return wrong("a path is put behind it; take out what begins with ? or #");
     }
-    if url.path().trim_end_matches('/').ends_with("/loki/api/v1/push") {
-        return wrong("/loki/api/v1/push is added to it; take that out");
+    if url.port() == Some(0) {
+        return wrong("nobody listens on port 0; write Loki's, such as 3100, or none for that of http or https");
+    }
+    let path = url.path().trim_end_matches('/');
+    if path.ends_with("/loki/api/v1/push") {
+        return wrong("take `/loki/api/v1/push` out; /loki/api/v1/push is added to it");
+    }
+    if path.ends_with("/loki/api/v1") {
+        return wrong("take `/loki/api/v1` out; /loki/api/v1/push is added to it");
     }
     Ok(text.trim_end_matches('/').to_owned())
 }
@@ -214,7 +221,9 @@ mod tests {
             "http://u:p@h",
             "http://h?x=1",
             "http://h:99999",
+            "http://h:0",
             "http://h/loki/api/v1/push",
+            "http://h/behind/loki/api/v1/",
         ] {
             assert!(matches!(base_url(text), Err(Problem::Url { .. })), "{text}");
         }

@@ -1,11 +1,12 @@
 //! The log directory, and the folder where the agent keeps its positions.
 //!
-//! In: the two paths. Out: findings, and how large the log tree is. Never: a file made, changed, or left locked.
+//! In: the two paths. Out: findings, and how large the log tree is. Never: a file made or changed, a folder
+//! that stays, or a lock that stays.
 
 use super::finding::Finding;
 use crate::config::Config;
 use rustix::fs::{Access, FlockOperation, access, flock, statvfs};
-use std::fs::{File, read_dir};
+use std::fs::{File, create_dir, read_dir, remove_dir};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -127,6 +128,10 @@ pub(super) fn data_dir(path: &Path) -> Finding {
             "give the agent the right to write there, or choose another data_dir",
         );
     }
+    if let Err(error) = try_to_make(existing) {
+        let detail = format!("{}: nothing can be made there ({error})", existing.display());
+        return Finding::fail("data_dir", detail, "choose a data_dir on a disk of the node that can be written to");
+    }
     if is_locked(&path.join(LOCK_FILE)) {
         let remedy = "if that is this node's agent, all is well; else stop it or give this one a data_dir of its own";
         return Finding::fail("data_dir", format!("{shown} is locked: an agent is running on it"), remedy);
@@ -145,6 +150,13 @@ pub(super) fn data_dir(path: &Path) -> Finding {
     }
 }
 
+/// What the rights say is not all: `/proc` grants them and makes nothing, and a disk may be full.
+fn try_to_make(folder: &Path) -> io::Result<()> {
+    let path = folder.join(format!(".penstock-doctor-{}", std::process::id()));
+    create_dir(&path)?;
+    remove_dir(path)
+}
+
 /// Tried, and let go at once. A lock that cannot be tried is not one.
 fn is_locked(path: &Path) -> bool {
     File::open(path).is_ok_and(|file| {
@@ -160,7 +172,7 @@ mod tests {
 
     fn config(log_dir: &Path, link_dir: &Path) -> Config {
         let text = format!("log_dir: {}\nlog_link_dirs: [{}]", log_dir.display(), link_dir.display());
-        crate::config::read(&text, &|_| Some("n1".to_owned())).unwrap()
+        crate::config::read(&text, &|_| Some("n1".into())).unwrap()
     }
 
     #[test]
@@ -183,6 +195,16 @@ mod tests {
     }
 
     #[test]
+    fn a_data_dir_that_cannot_be_made_is_refused_and_a_log_dir_that_is_a_file() {
+        for path in ["/proc/x", "/proc/self/x/y"] {
+            let finding = data_dir(Path::new(path));
+            assert!(finding.level == Level::Fail && finding.remedy.is_some(), "{finding:?}");
+        }
+        let file = tempfile::NamedTempFile::new().unwrap();
+        assert_eq!(log_dir(&config(file.path(), Path::new("/x"))).1.level, Level::Fail);
+    }
+
+    #[test]
     fn a_data_dir_in_use_is_refused_and_nothing_is_made() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a/b");
@@ -191,6 +213,7 @@ mod tests {
             finding.level != Level::Fail && finding.detail.contains("can be made") && !path.exists(),
             "{finding:?}"
         );
+        assert_eq!(folder.path().read_dir().unwrap().count(), 0);
         create_dir_all(&path).unwrap();
         let held = File::create(path.join(LOCK_FILE)).unwrap();
         assert!(data_dir(&path).detail.contains("writable"));

@@ -1,7 +1,7 @@
 //! The physical lines of a block. A line longer than a block comes in several pieces.
 //!
 //! Pure: what has to be remembered between blocks is [`MidLine`], and the caller keeps it. A line that no runtime
-//! writes is not lost: it goes as a line of stdout without a time of its own.
+//! writes is not lost: it goes as a line of stdout without a time of its own. NULs before a line are a hole, however many.
 
 use super::{cri, docker};
 use crate::types::position::StdStream;
@@ -35,6 +35,12 @@ pub struct Piece<'a> {
 }
 
 impl Piece<'_> {
+    /// Nothing but NULs, and the newline where one follows directly: no line, and no part of one.
+    #[must_use]
+    pub fn is_hole(&self) -> bool {
+        self.hole_bytes > 0 && !self.is_end && self.content.is_empty() && self.line.time_ns.is_none()
+    }
+
     /// Whether the line has a prefix that could be read.
     #[must_use]
     pub fn is_well_formed(&self) -> bool {
@@ -85,15 +91,25 @@ pub fn split<'a>(
         let mid_line = (!is_whole).then_some(line_before);
         return Some(Piece { line: line_before, content: line, is_end, consumed, mid_line, hole_bytes: 0 });
     }
+    let hole_bytes = line.iter().take_while(|byte| **byte == 0).count();
+    if hole_bytes > 0 && (hole_bytes == line.len() || !is_whole) {
+        // What follows it is read from its own beginning.
+        let consumed = if newline.is_some() { consumed } else { hole_bytes };
+        return Some(hole(hole_bytes, consumed));
+    }
     if newline.is_none() && end == BlockEnd::Full && consumed < crate::limits::BLOCK_BYTES {
         // The rest of a block: it is read again together with what follows.
         return None;
     }
-    let hole_bytes = line.iter().take_while(|byte| **byte == 0).count();
     let line = line.get(hole_bytes..)?;
     let (head, content) = read_prefix(line, is_whole, scratch);
     let mid_line = (!is_whole).then_some(head);
     Some(Piece { line: head, content, is_end: is_whole && !head.is_partial, consumed, mid_line, hole_bytes })
+}
+
+fn hole(hole_bytes: usize, consumed: usize) -> Piece<'static> {
+    let line = MidLine { std_stream: StdStream::Stdout, is_partial: true, time_ns: None };
+    Piece { line, content: &[], is_end: false, consumed, mid_line: None, hole_bytes }
 }
 
 fn read_prefix<'a>(line: &'a [u8], is_whole: bool, scratch: &'a mut String) -> (MidLine, &'a [u8]) {
@@ -126,6 +142,12 @@ mod tests {
     /// Splits `file` as the source hands it out: blocks of at most `block` bytes, each read from where the last
     /// piece ended, growing by the given steps.
     fn pieces(file: &[u8], steps: &[usize]) -> Vec<Whole> {
+        pieces_and_holes(file, steps).0
+    }
+
+    /// The same, with the bytes of holes.
+    fn pieces_and_holes(file: &[u8], steps: &[usize]) -> (Vec<Whole>, usize) {
+        let mut holes = 0;
         let (mut out, mut at, mut seen, mut mid_line) = (Vec::<Whole>::new(), 0, 0, None);
         let mut steps = steps.iter().copied().chain([file.len()]);
         let mut continues = false;
@@ -143,7 +165,10 @@ mod tests {
             let mut scratch = String::new();
             match split(block, end, mid_line, &mut scratch) {
                 Some(piece) => {
-                    if continues {
+                    holes += piece.hole_bytes;
+                    if piece.is_hole() {
+                        assert!(mid_line.is_none() && piece.mid_line.is_none() && !continues);
+                    } else if continues {
                         let last = out.last_mut().unwrap();
                         last.2.extend_from_slice(piece.content);
                         last.3 = piece.is_end;
@@ -154,7 +179,7 @@ mod tests {
                     mid_line = piece.mid_line;
                     continues = mid_line.is_some();
                 }
-                None if is_last => return out,
+                None if is_last => return (out, holes),
                 None => seen = (seen + steps.next().unwrap_or(file.len()).max(1)).min(file.len()),
             }
         }
@@ -200,11 +225,42 @@ mod tests {
             prop_assert!(pieces(&file, &steps) == wanted);
         }
 
+        /// Holes of any length, before lines and before newlines, are counted and nothing else.
+        #[test]
+        fn a_hole_however_long_costs_no_line(
+            parts in prop::collection::vec((0_usize..3, 0_usize..5_000, any::<bool>()), 1..10),
+            long in BLOCK_BYTES - 60..BLOCK_BYTES * 3,
+            long_line in prop::option::of(BLOCK_BYTES - 100..BLOCK_BYTES * 2),
+            steps in prop::collection::vec(1_usize..300_000, 0..20),
+        ) {
+            let (mut file, mut wanted, mut hole_bytes) = (Vec::new(), Vec::new(), 0);
+            for (number, (kind, nuls, is_partial)) in parts.into_iter().enumerate() {
+                let nuls = if number % 4 == 1 { long } else { nuls };
+                if kind > 0 {
+                    file.resize(file.len() + nuls, 0);
+                    hole_bytes += nuls;
+                }
+                if kind == 2 && nuls > 0 {
+                    file.push(b'\n');
+                }
+                let content = vec![b'x'; long_line.filter(|_| number == 2).unwrap_or(number)];
+                let tag = if is_partial { 'P' } else { 'F' };
+                file.extend_from_slice(format!("2026-08-22T10:00:00.{:09}Z stderr {tag} ", number + 1).as_bytes());
+                file.extend_from_slice(&content);
+                file.push(b'\n');
+                wanted.push((StdStream::Stderr, Some(1_787_392_800_000_000_001 + number as i64), content, !is_partial));
+            }
+            file.resize(file.len() + long, 0);
+            prop_assert!(pieces_and_holes(&file, &steps) == (wanted, hole_bytes + long));
+        }
+
         #[test]
         fn outside_bytes_are_kept_and_never_panic(file in prop::collection::vec(any::<u8>(), 0..400), steps in prop::collection::vec(1_usize..50, 0..20)) {
             let all = pieces(&file, &steps);
-            let ends = memchr::memchr_iter(b'\n', &file).count() + usize::from(file.last().is_some_and(|b| *b != b'\n'));
-            prop_assert_eq!(all.len(), ends);
+            let is_hole = |line: &&[u8]| !line.is_empty() && line.iter().all(|byte| *byte == 0);
+            let lines: Vec<&[u8]> = file.split_inclusive(|byte| *byte == b'\n').collect();
+            let holes = lines.iter().map(|line| line.strip_suffix(b"\n").unwrap_or(line)).filter(is_hole).count();
+            prop_assert_eq!(all.len(), lines.len() - holes);
         }
     }
 }

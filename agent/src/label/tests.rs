@@ -1,6 +1,6 @@
 //! Label sets are read back by a reader of Loki's grammar written for these tests; metadata by the derived message.
 
-use super::{ContainerLabels, Origin};
+use super::{ContainerLabels, Levels, Origin};
 use crate::config::Source;
 use crate::limits::{LABEL_VALUE_BYTES_MAX, LEVELS_PER_CONTAINER_MAX};
 use crate::types::pod::Pod;
@@ -27,7 +27,7 @@ fn pod(labels: &[(&str, &str)]) -> Pod {
 }
 
 fn container(pod: &Pod, labels: &Map<'_>, metadata: &Map<'_>) -> ContainerLabels {
-    ContainerLabels::new(Origin { pod, container: "c", node_name: "n" }, labels, metadata)
+    ContainerLabels::new(Origin { pod, container: "c", node_name: "n" }, labels, metadata, Levels::default())
 }
 
 /// Reads `{a="b", c="d"}` as Prometheus' lexer and parser do, for double-quoted strings.
@@ -131,6 +131,26 @@ fn a_seventeenth_level_is_left_out_and_said() {
     assert_eq!((set.text, set.index, set.is_level_refused), (r#"{a="n"}"#, 0, true));
     assert!(!container.label_set(Some("l3")).is_level_refused, "one known before is still a label");
     assert!(!container.label_set(None).is_level_refused);
+}
+
+#[test]
+fn the_bound_of_levels_is_one_for_all_instances_and_label_changes_of_a_container() {
+    let labels = sources(&[("level", Source::JsonLevel), ("role", Source::PodLabel("role".into()))]);
+    let levels = Levels::default();
+    let of = |pod: &Pod| {
+        let origin = Origin { pod, container: "c", node_name: "n" };
+        ContainerLabels::new(origin, &labels, &Map::new(), levels.clone())
+    };
+    let mut before = of(&pod(&[("role", "a")]));
+    for n in 0..LEVELS_PER_CONTAINER_MAX - 1 {
+        assert!(!before.label_set(Some(&format!("l{n}"))).is_level_refused);
+    }
+    let mut after = of(&pod(&[("role", "b")]));
+    assert_eq!(after.label_set(Some("new")).text, r#"{level="new", role="b"}"#, "there was room for one");
+    assert_eq!(after.label_set(Some("l3")).text, r#"{level="l3", role="b"}"#, "one known before");
+    assert!(after.label_set(Some("more")).is_level_refused);
+    assert!(before.label_set(Some("more")).is_level_refused, "also of the one that still runs");
+    assert!(!before.label_set(Some("new")).is_level_refused);
 }
 
 #[test]

@@ -4,11 +4,8 @@
 
 use super::members::Members;
 use super::value::{self, Value};
-use crate::limits::{OWN_TIME_AHEAD_MAX, OWN_TIME_BEHIND_MAX};
+use crate::limits::{LINE_KEPT_BYTES_MAX, OWN_TIME_AHEAD_MAX, OWN_TIME_BEHIND_MAX};
 use crate::rfc3339;
-
-/// Bytes of a time in a string; a fraction of 200 digits has room.
-const TIME_BYTES_MAX: usize = 256;
 
 /// What became of a line's own time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +24,9 @@ pub(super) fn read(text: &str, members: &Members, runtime_ns: i64, unescaped: &m
         return OwnTime::Absent;
     };
     let own = match value::after_key(text, key) {
-        Value::String(raw) => value::string(raw, TIME_BYTES_MAX, unescaped).and_then(|s| rfc3339::parse(s.as_bytes())),
+        Value::String(raw) => {
+            value::string(raw, LINE_KEPT_BYTES_MAX, unescaped).and_then(|s| rfc3339::parse(s.as_bytes()))
+        }
         Value::Number(raw) => number_ns(raw),
         Value::Other => None,
     };

@@ -278,6 +278,13 @@ fn the_own_time_is_that_of_timestamp_else_of_time() {
         let found = json(&format!("{{{members}}}"));
         assert_eq!((found.time_ns, found.is_time_refused), (time_ns, is_time_refused), "{members}");
     }
+    for digits in [9, 256, 2_000, 100_000] {
+        let fraction = "5".repeat(digits);
+        for own in [format!(r#""2026-08-22T10:00:01.{fraction}Z""#), format!("1787392801.{fraction}")] {
+            let found = json(&format!(r#"{{"time":{own}}}"#));
+            assert_eq!((found.time_ns, found.is_time_refused), (second + 555_555_555, false), "{digits} digits");
+        }
+    }
 }
 
 #[test]

@@ -1,24 +1,28 @@
 //! The containers whose logs are held, and the pods they belong to: who is wanted, who waits for its pod, who is
 //! gone.
 
+mod pods;
+#[cfg(test)]
+mod tests;
+mod unknown;
+
 use super::Pipeline;
 use crate::batch::Batch;
 use crate::framing::join::Joiner;
 use crate::framing::split::MidLine;
 use crate::label::{ContainerLabels, Origin};
-use crate::limits::METADATA_WAIT;
-use crate::metrics::label::DropReason;
 use crate::sources::file::disk::Disk;
-use crate::sources::file::names::{PodFolder, pod_folder};
+use crate::sources::file::names::pod_folder;
 use crate::sources::file::{Event, InstanceKey, Resume};
 use crate::types::part::LabelSetId;
 use crate::types::pod::{Pod, PodSnapshot};
 use crate::types::position::{FilePosition, Mark, StdStream, StreamKey};
 use crate::types::time::Now;
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tracing::{info, warn};
+
+pub(super) use pods::KnownPods;
 
 /// What is known of one std stream.
 #[derive(Debug)]
@@ -88,56 +92,6 @@ impl Container {
     }
 }
 
-#[derive(Debug)]
-struct Known {
-    pod: Arc<Pod>,
-    left_at: Option<Duration>,
-}
-
-/// The pods of the node, those that left a while ago among them.
-#[derive(Debug, Default)]
-pub(super) struct KnownPods {
-    pods: HashMap<String, Known>,
-    /// Known pods that were not collected when they were seen; once they are, it is from their current file on.
-    not_collected: HashSet<String>,
-    /// Pod folders that were given up because their pod did not become known.
-    given_up: HashSet<String>,
-}
-
-impl KnownPods {
-    /// Whether a container's log is to be held. An unknown pod's is, until the pod is known.
-    pub(super) fn is_wanted(&self, folder: &PodFolder<'_>, container: &str) -> bool {
-        match self.pods.get(folder.uid) {
-            Some(Known { pod, .. }) => pod.collect && !pod.excluded_containers.iter().any(|name| name == container),
-            None => !self.given_up.contains(folder.uid),
-        }
-    }
-
-    fn get(&self, uid: &str) -> Option<&Arc<Pod>> {
-        self.pods.get(uid).map(|known| &known.pod)
-    }
-
-    /// Takes in a snapshot. The pods that are not in it any more are kept for a while: their files may be.
-    fn update(&mut self, snapshot: &PodSnapshot, now: Now) {
-        for (uid, pod) in &snapshot.pods {
-            if !pod.collect {
-                self.not_collected.insert(uid.clone());
-            }
-            self.given_up.remove(uid);
-            self.pods.insert(uid.clone(), Known { pod: Arc::clone(pod), left_at: None });
-        }
-        for (uid, known) in &mut self.pods {
-            if !snapshot.pods.contains_key(uid) {
-                known.left_at.get_or_insert(now.mono);
-            }
-        }
-        let is_recent = |known: &Known| known.left_at.is_none_or(|at| now.mono < at + METADATA_WAIT);
-        self.pods.retain(|_, known| is_recent(known));
-        let pods = &self.pods;
-        self.not_collected.retain(|uid| pods.contains_key(uid));
-    }
-}
-
 impl<D: Disk> Pipeline<D> {
     /// Takes in the pods of the node as they are now.
     pub fn pods_changed(&mut self, snapshot: &PodSnapshot, now: Now) {
@@ -149,9 +103,7 @@ impl<D: Disk> Pipeline<D> {
         for key in keys {
             self.resolve(key, now);
         }
-        for uid in snapshot.pods.iter().filter(|(_, pod)| pod.collect).map(|(uid, _)| uid) {
-            self.pods.not_collected.remove(uid);
-        }
+        self.pods.begun(snapshot);
     }
 
     pub(super) fn take_event(&mut self, event: Event, now: Now) {
@@ -218,8 +170,10 @@ impl<D: Disk> Pipeline<D> {
             return;
         }
         let origin = Origin { pod: &pod, container: &container.name, node_name: &self.settings.node_name };
-        let mut labels = ContainerLabels::new(origin, &self.settings.labels, &self.settings.structured_metadata);
-        let is_late = self.pods.not_collected.contains(folder.uid);
+        let levels = self.pods.levels(folder.uid, &container.name);
+        let mut labels =
+            ContainerLabels::new(origin, &self.settings.labels, &self.settings.structured_metadata, levels);
+        let is_late = self.pods.was_left_out(folder.uid, &container.name);
         let group = self.label_set_id(labels.label_set(None).text);
         let was_ready = self.containers.get_mut(&key).and_then(|container| container.ready.take());
         let ready = match was_ready {
@@ -284,43 +238,6 @@ impl<D: Disk> Pipeline<D> {
                 bytes: 0,
             }
         })
-    }
-
-    /// Gives up what waits for a pod that does not become known.
-    pub(super) fn drop_unknown(&mut self, now: Now) {
-        let is_late =
-            |container: &Container| container.ready.is_none() && now.mono >= container.appeared_at + METADATA_WAIT;
-        let late: Vec<InstanceKey> =
-            self.containers.iter().filter(|(_, container)| is_late(container)).map(|(key, _)| *key).collect();
-        for key in late {
-            let Some(container) = self.containers.get(&key) else { continue };
-            let message = format!(
-                "the pod of {}/{} did not become known in {} s; its log is not shipped. Is it on this node, and may \
-                 the agent list pods? See penstock doctor",
-                container.pod_folder,
-                container.name,
-                METADATA_WAIT.as_secs()
-            );
-            if let Some(folder) = pod_folder(&container.pod_folder) {
-                self.pods.given_up.insert(folder.uid.to_owned());
-            }
-            self.metrics.dropped_bytes.add(DropReason::NoMetadata, self.source.backlog_of(key));
-            self.metrics.dropped_files.add(DropReason::NoMetadata, 1);
-            self.report("no metadata".to_owned(), &message, now);
-        }
-        if self.pods.given_up.is_empty() {
-            return;
-        }
-        let given_up = |container: &Container| {
-            container.ready.is_none()
-                && pod_folder(&container.pod_folder).is_some_and(|folder| self.pods.given_up.contains(folder.uid))
-        };
-        let keys: Vec<InstanceKey> =
-            self.containers.iter().filter(|(_, container)| given_up(container)).map(|(key, _)| *key).collect();
-        for key in keys {
-            self.source.release(key);
-            self.containers.remove(&key);
-        }
     }
 
     /// Lets go of containers that are gone and answered for.

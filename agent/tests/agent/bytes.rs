@@ -40,6 +40,10 @@ fn hole() {
     world.start();
     assert_eq!(world.until_lines(2), ["before", "after"]);
     world.until_metric("dropped_bytes_total{reason=\"hole\"}", 5000.0);
+    append(&file, [&[0; 700_000][..], &line("after a long one"), &[0; 50], b"\n", &line("last")].concat());
+    assert_eq!(world.until_lines(4)[2..], ["after a long one", "last"]);
+    world.until_metric("dropped_bytes_total{reason=\"hole\"}", 705_050.0);
+    assert!(world.metric("malformed_lines_total") < 1.0, "a hole is no line");
     assert!(world.stop().0.success());
 }
 

@@ -9,16 +9,27 @@ use std::process::{Command, Output};
 fn output(world: &World, yaml: &str) -> Output {
     let path = world.path("wrong.yaml");
     fs::write(&path, yaml).unwrap();
-    Command::new(PROGRAM).args(["run", "--config"]).arg(&path).output().unwrap()
+    Command::new(PROGRAM).env("RUST_BACKTRACE", "1").args(["run", "--config"]).arg(&path).output().unwrap()
 }
 
 fn refused(world: &World, yaml: &str, code: i32, words: &[&str]) {
     let output = output(world, yaml);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(code), "{said}");
+    assert!(!said.to_lowercase().contains("backtrace") && !said.contains(".rs:"), "an operator's error: {said}");
     for word in words {
         assert!(said.contains(word), "{word:?} is missing in: {said}");
     }
+}
+
+/// `doctor` says where `run` could not work.
+fn unfit(world: &World, yaml: &str, what: &str) {
+    let path = world.path("unfit.yaml");
+    fs::write(&path, yaml).unwrap();
+    let output = Command::new(PROGRAM).args(["doctor", "--config"]).arg(&path).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.lines().any(|line| line.starts_with("fail") && line.contains(what)), "{what}: {said}");
+    assert_eq!(output.status.code(), Some(1), "{said}");
 }
 
 #[test]
@@ -50,6 +61,10 @@ fn what_cannot_run_says_why_and_what_to_do() {
     fs::write(&file, "").unwrap();
     let data_dir = world.settings.data_dir.to_string_lossy().into_owned();
     refused(&world, &yaml.replace(&data_dir, &file.to_string_lossy()), 1, &["must be a folder"]);
+    refused(&world, &yaml.replace(&log_dir, &file.to_string_lossy()), 1, &["is a file; it must be the folder"]);
+    unfit(&world, &yaml.replace(&log_dir, &file.to_string_lossy()), "log_dir");
+    unfit(&world, &yaml.replace(&data_dir, "/proc/x"), "data_dir");
+    unfit(&world, &yaml.replace(&world.settings.admin.to_string(), "192.0.2.1:9598"), "admin");
     refused(&world, &yaml.replace("capture: file", "capture: ebpf"), 1, &["set capture to"]);
     world.start();
     world.until_ready();

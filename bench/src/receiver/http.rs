@@ -13,13 +13,17 @@ use hyper::{Method, Request, Response, StatusCode};
 
 use super::body;
 use super::fault::{Fault, Times};
-use super::read::{self, Params, ReadResult};
+use super::range::Params;
+use super::read::{self, ReadResult};
 use super::refusal::Answer;
 use super::shared::Shared;
 use super::wire::PushRequest;
 
 const NGINX_413: &str = "<html>\r\n<head><title>413 Request Entity Too Large</title></head>\r\n<body>\r\n<center><h1>413 \
     Request Entity Too Large</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>";
+
+/// Bytes of a posted form; Go's limit.
+const FORM_BYTES_MAX: usize = 10 << 20;
 
 /// An answer, or an error that closes the connection without one.
 pub(crate) type Reply = io::Result<Response<Full<Bytes>>>;
@@ -29,25 +33,50 @@ pub(crate) async fn handle(shared: Arc<Shared>, request: Request<Incoming>) -> R
     let path = request.uri().path().to_owned();
     match (request.method(), path.as_str()) {
         (&Method::POST, "/loki/api/v1/push") => push(shared, request).await,
+        (_, "/loki/api/v1/push") => Ok(text(&Answer::new(405, ""))),
         (&Method::POST, "/_fault") => Ok(set_fault(&shared, &params(&request))),
         (_, "/_stats") => Ok(json(200, serde_json::to_string_pretty(&shared.stats()).unwrap_or_default())),
         (_, "/ready") => Ok(text(&Answer::new(200, "ready"))),
-        _ if !shared.config.keep_entries && path.starts_with("/loki/api/v1/") => {
-            Ok(text(&Answer::new(501, "this receiver counts entries and keeps none: there is nothing to read back")))
-        }
-        (_, "/loki/api/v1/query_range") => {
-            let (params, now_ns) = (params(&request), shared.config.clock.now_ns());
-            Ok(read_reply(shared.read(|store| read::query_range(store, &shared.config.limits, &params, now_ns))))
-        }
-        (_, "/loki/api/v1/labels" | "/loki/api/v1/label") => Ok(read_reply(shared.read(read::label_names))),
-        _ => {
-            let name = path.strip_prefix("/loki/api/v1/label/").and_then(|rest| rest.strip_suffix("/values"));
-            Ok(match name {
-                Some(name) => read_reply(shared.read(|store| read::label_values(store, name))),
-                None => text(&Answer::new(404, "404 page not found")),
-            })
-        }
+        _ if path.starts_with("/loki/api/v1/") => read_back(&shared, &path, request).await,
+        _ => Ok(text(&Answer::new(404, "404 page not found"))),
     }
+}
+
+async fn read_back(shared: &Shared, path: &str, request: Request<Incoming>) -> Reply {
+    if !shared.config.keep_entries {
+        let why = "this receiver counts entries and keeps none: there is nothing to read back";
+        return Ok(text(&Answer::new(501, why)));
+    }
+    let value_of = path.strip_prefix("/loki/api/v1/label/").and_then(|rest| rest.strip_suffix("/values"));
+    let is_known =
+        matches!(path, "/loki/api/v1/query_range" | "/loki/api/v1/labels" | "/loki/api/v1/label") || value_of.is_some();
+    if !is_known {
+        return Ok(text(&Answer::new(404, "404 page not found")));
+    }
+    if !matches!(*request.method(), Method::GET | Method::POST) {
+        return Ok(text(&Answer::new(405, "")));
+    }
+    let (params, now_ns) = (form(request).await?, shared.config.clock.now_ns());
+    Ok(read_reply(shared.read(|store| match (path, value_of) {
+        (_, Some(name)) => read::label_values(store, name, &params, now_ns),
+        ("/loki/api/v1/query_range", _) => read::query_range(store, &shared.config.limits, &params, now_ns),
+        _ => read::label_names(store, &params, now_ns),
+    })))
+}
+
+/// The parameters as Go's `Request.Form` has them: those of a posted form come before those of the URL.
+async fn form(request: Request<Incoming>) -> io::Result<Params> {
+    let is_form = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let is_form = is_form.is_some_and(|value| value.starts_with("application/x-www-form-urlencoded"));
+    let mut params = params(&request);
+    if request.method() == Method::POST && is_form {
+        let body = Limited::new(request.into_body(), FORM_BYTES_MAX).collect().await.map_err(io::Error::other)?;
+        let mut posted: Vec<(String, String)> = form_urlencoded::parse(&body.to_bytes()).into_owned().collect();
+        // The first of one name counts.
+        posted.reverse();
+        params.extend(posted);
+    }
+    Ok(params)
 }
 
 async fn push(shared: Arc<Shared>, request: Request<Incoming>) -> Reply {

@@ -1,11 +1,11 @@
 //! Reading back: `query_range`, label names and values.
 //!
-//! In: the store and the parameters of a request. Out: Loki's JSON. It never changes the store, and takes label names
-//! and values from all streams, whatever the time asked for.
+//! In: the store and the parameters of a request. Out: Loki's JSON. It never changes the store. Label names and values
+//! are those of streams that have an entry in the time asked for.
 //!
 //! Source: Loki 3.5.1 `pkg/iter/entry_iterator.go` (entries of one stream equal in time and line are given once),
 //! `pkg/logql/log/labels.go` (structured metadata joins the labels, `_extracted` on a clash),
-//! `pkg/loghttp/params.go` (times), `pkg/ingester/ingester.go` (128 entries a message).
+//! `pkg/ingester/ingester.go` (128 entries a message).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -15,14 +15,11 @@ use super::ingester::{Ingester, Kept};
 use super::labels::Labels;
 use super::level::DETECTED_LEVEL;
 use super::limits::Limits;
+use super::range::{Params, Range, bounds, range};
 use super::selector::Selector;
 
 /// Entries in one message from ingester to querier.
 const MESSAGE_ENTRIES: usize = 128;
-const HOUR_NS: i64 = 3_600_000_000_000;
-
-/// Parameters of the request, by name.
-pub(crate) type Params = HashMap<String, String>;
 
 /// An answer's status and its text: JSON for 200.
 pub(crate) type ReadResult = Result<String, (u16, String)>;
@@ -30,16 +27,13 @@ pub(crate) type ReadResult = Result<String, (u16, String)>;
 /// `GET /loki/api/v1/query_range`.
 pub(crate) fn query_range(store: &Ingester, limits: &Limits, params: &Params, now_ns: i64) -> ReadResult {
     let bad = |why: String| (400, why);
-    let end_ns = time(params, "end", now_ns).map_err(bad)?;
-    let start_ns = time(params, "start", end_ns.saturating_sub(HOUR_NS)).map_err(bad)?;
-    let limit = params.get("limit").map_or(Ok(100), |limit| limit.parse()).map_err(|e| bad(format!("limit: {e}")))?;
+    let Range { start_ns, end_ns, limit, is_forward } = range(params, now_ns).map_err(bad)?;
     if limit > limits.query_entries_max {
         let max = limits.query_entries_max;
         return Err(bad(format!(
             "max entries limit per query exceeded, limit > max_entries_limit_per_query ({limit} > {max})"
         )));
     }
-    let forward = params.get("direction").is_some_and(|direction| direction.eq_ignore_ascii_case("forward"));
     let selector = Selector::parse(params.get("query").map_or("", String::as_str)).map_err(bad)?;
     if !selector.is_bounded() {
         return Err(bad(
@@ -53,7 +47,7 @@ pub(crate) fn query_range(store: &Ingester, limits: &Limits, params: &Params, no
     let mut once = HashSet::new();
     found.retain(|kept| once.insert((kept.stream, kept.time_ns, &kept.line)));
     found.sort_by_key(|kept| kept.time_ns);
-    if !forward {
+    if !is_forward {
         found.reverse();
     }
     found.truncate(limit);
@@ -107,28 +101,22 @@ fn merged(labels: &Labels, kept: &Kept) -> BTreeMap<String, String> {
 }
 
 /// `GET /loki/api/v1/labels`.
-pub(crate) fn label_names(store: &Ingester) -> ReadResult {
-    let names: BTreeSet<&str> =
-        store.labels.iter().flat_map(|labels| labels.labels.iter()).map(|(name, _)| name).collect();
+pub(crate) fn label_names(store: &Ingester, params: &Params, now_ns: i64) -> ReadResult {
+    let streams = streams_within(store, params, now_ns)?;
+    let names: BTreeSet<&str> = streams.into_iter().flat_map(Labels::iter).map(|(name, _)| name).collect();
     Ok(json!({"status": "success", "data": names}).to_string())
 }
 
 /// `GET /loki/api/v1/label/NAME/values`.
-pub(crate) fn label_values(store: &Ingester, name: &str) -> ReadResult {
-    let values: BTreeSet<&str> = store.labels.iter().filter_map(|labels| labels.labels.get(name)).collect();
+pub(crate) fn label_values(store: &Ingester, name: &str, params: &Params, now_ns: i64) -> ReadResult {
+    let streams = streams_within(store, params, now_ns)?;
+    let values: BTreeSet<&str> = streams.into_iter().filter_map(|labels| labels.get(name)).collect();
     Ok(json!({"status": "success", "data": values}).to_string())
 }
 
-/// A time as Loki reads it: nanoseconds, seconds (up to 10 digits or with a fraction), or RFC 3339 with `Z`.
-fn time(params: &Params, name: &str, absent_ns: i64) -> Result<i64, String> {
-    let Some(text) = params.get(name) else { return Ok(absent_ns) };
-    if let Ok(number) = text.parse::<i64>() {
-        return Ok(if text.len() <= 10 { number.saturating_mul(1_000_000_000) } else { number });
-    }
-    if let Ok(seconds) = text.parse::<f64>() {
-        return Ok((seconds * 1e9) as i64);
-    }
-    let time = humantime::parse_rfc3339_weak(text).map_err(|e| format!("{name}: {e}"))?;
-    let since = time.duration_since(std::time::UNIX_EPOCH).map_err(|e| format!("{name}: {e}"))?;
-    i64::try_from(since.as_nanos()).map_err(|e| format!("{name}: {e}"))
+fn streams_within<'a>(store: &'a Ingester, params: &Params, now_ns: i64) -> Result<Vec<&'a Labels>, (u16, String)> {
+    let (start_ns, end_ns) = bounds(params, now_ns).map_err(|why| (400, why))?;
+    let within = store.kept.iter().filter(|kept| (start_ns..=end_ns).contains(&kept.time_ns));
+    let streams: BTreeSet<usize> = within.map(|kept| kept.stream).collect();
+    Ok(streams.into_iter().filter_map(|stream| Some(&store.labels.get(stream)?.labels)).collect())
 }

@@ -5,7 +5,7 @@ use std::io::Write;
 use penstock_bench::receiver::wire::Entry;
 use serde_json::{Value, json};
 
-use crate::client::{NOW, entry, get, push, push_body, query, start, stream};
+use crate::client::{HOUR, NOW, S, entry, get, push, push_body, query, send, start, stream};
 
 #[tokio::test]
 async fn entries_come_back_by_label_set_time_and_text_with_their_structured_metadata() {
@@ -57,6 +57,62 @@ async fn label_names_values_and_readiness() {
     assert_eq!(data("/loki/api/v1/label/a/values").await, json!(["b", "c"]));
     assert_eq!(get(&receiver, "/ready").await.body, "ready\n");
     assert_eq!(get(&receiver, "/elsewhere").await.status, 404);
+}
+
+#[tokio::test]
+async fn what_is_asked_wrongly_is_refused_in_lokis_words() {
+    let (receiver, _) = start(|_| {}).await;
+    let before = "end timestamp must not be before or equal to start time\n";
+    for (more, why) in [
+        ("&start=2000000000&end=1000000000", before),
+        ("&start=2000000000&end=1000000000&limit=0", before),
+        ("&start=2100000000", before),
+        ("&limit=0", "limit must be a positive value\n"),
+        ("&limit=-1&direction=up", "limit must be a positive value\n"),
+        ("&limit=x", "strconv.Atoi: parsing \"x\": invalid syntax\n"),
+        ("&direction=up", "invalid direction 'up'\n"),
+        ("&since=soon", "could not parse 'since' parameter: not a valid duration string: \"soon\"\n"),
+    ] {
+        let answer = get(&receiver, &format!("/loki/api/v1/query_range?query=%7Ba%3D%22b%22%7D{more}")).await;
+        assert_eq!((answer.status, answer.body.as_str()), (400, why), "{more}");
+    }
+    assert_eq!(get(&receiver, "/loki/api/v1/query_range?query=%7Ba%3D%22b%22%7D&start=2&end=2").await.status, 200);
+    assert_eq!(get(&receiver, "/loki/api/v1/push").await.status, 405);
+    let deleted = send(receiver.addr(), "DELETE", "/loki/api/v1/query_range", &[], b"").await.unwrap();
+    assert_eq!(deleted.status, 405);
+}
+
+#[tokio::test]
+async fn since_and_a_posted_form_are_read() {
+    let (receiver, _) = start(|_| {}).await;
+    let entries = vec![entry(NOW - 2 * HOUR, "old"), entry(NOW - 60 * S, "new")];
+    push(&receiver, vec![stream(r#"{a="b"}"#, entries)]).await;
+    let path = "/loki/api/v1/query_range?query=%7Ba%3D%22b%22%7D";
+    let has = |body: &str| (body.contains("\"old\""), body.contains("\"new\""));
+    assert_eq!(has(&get(&receiver, path).await.body), (false, true), "the last hour");
+    assert_eq!(has(&get(&receiver, &format!("{path}&since=2h30m")).await.body), (true, true));
+    assert_eq!(has(&get(&receiver, &format!("{path}&since=30s")).await.body), (false, false));
+    let end = NOW + 5 * HOUR;
+    assert_eq!(has(&get(&receiver, &format!("{path}&since=3h&end={end}")).await.body), (true, true), "from now back");
+    let kind = [("Content-Type", "application/x-www-form-urlencoded")];
+    let posted =
+        async |path: &str, body: &str| send(receiver.addr(), "POST", path, &kind, body.as_bytes()).await.unwrap().body;
+    assert_eq!(has(&posted("/loki/api/v1/query_range", "query=%7Ba%3D%22b%22%7D&since=3h").await), (true, true));
+    assert_eq!(has(&posted(&format!("{path}&since=3h"), "since=1h&since=9h").await), (false, true), "the form first");
+}
+
+#[tokio::test]
+async fn labels_are_those_of_streams_with_entries_in_the_time_asked_for() {
+    let (receiver, _) = start(|_| {}).await;
+    let old = stream(r#"{a="old",x="y"}"#, vec![entry(NOW - 3 * HOUR, "x")]);
+    push(&receiver, vec![old, stream(r#"{a="new"}"#, vec![entry(NOW, "x")])]).await;
+    let data =
+        async |path: &str| serde_json::from_str::<Value>(&get(&receiver, path).await.body).unwrap()["data"].clone();
+    assert_eq!(data("/loki/api/v1/label/a/values").await, json!(["new"]), "the last hour");
+    assert_eq!(data("/loki/api/v1/label/a/values?since=4h").await, json!(["new", "old"]));
+    let (start, end) = (NOW - 4 * HOUR, NOW - 2 * HOUR);
+    assert_eq!(data(&format!("/loki/api/v1/labels?start={start}&end={end}")).await, json!(["a", "service_name", "x"]));
+    assert_eq!(data("/loki/api/v1/labels").await, json!(["a", "service_name"]));
 }
 
 #[tokio::test]
