@@ -23,7 +23,6 @@ pub struct Joined<'a> {
 struct Open {
     start: Mark,
     time_ns: i64,
-    has_content: bool,
     is_let_go: bool,
 }
 
@@ -37,22 +36,19 @@ pub struct Joiner {
 }
 
 impl Joiner {
-    /// Takes a part after which more follows. `start` is that of the first part, `time_ns` of the first that has content:
-    /// a hole in the file comes as a part of nothing, without a time of its own, and alone it makes no line.
+    /// Takes a part after which more follows. `start` and `time_ns` count for the first one.
     pub fn push(&mut self, content: &[u8], start: Mark, time_ns: i64) {
         if self.open.is_none() {
             self.kept.clear();
             (self.full_bytes, self.trailing_returns) = (0, 0);
-            self.open = Some(Open { start, time_ns, has_content: false, is_let_go: false });
+            self.open = Some(Open { start, time_ns, is_let_go: false });
         }
-        self.begin(!content.is_empty(), time_ns);
         self.add(content);
     }
 
     /// Takes the last part and gives the line.
     pub fn finish<'a>(&'a mut self, content: &'a [u8], start: Mark, time_ns: i64) -> Joined<'a> {
         if self.open.is_some() {
-            self.begin(true, time_ns);
             self.add(content);
             if let Some(joined) = Self::joined(self.open.take(), &self.kept, self.full_bytes, self.trailing_returns) {
                 return joined;
@@ -66,8 +62,7 @@ impl Joiner {
 
     /// Gives the open line as it is, where there is one: nothing more will come.
     pub fn finish_open(&mut self) -> Option<Joined<'_>> {
-        let open = self.open.take().filter(|open| open.has_content);
-        Self::joined(open, &self.kept, self.full_bytes, self.trailing_returns)
+        Self::joined(self.open.take(), &self.kept, self.full_bytes, self.trailing_returns)
     }
 
     /// Lets the kept bytes go; the line is still followed to its end.
@@ -106,12 +101,6 @@ impl Joiner {
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
         self.kept.capacity()
-    }
-
-    fn begin(&mut self, has_content: bool, time_ns: i64) {
-        if let Some(open) = self.open.as_mut().filter(|open| has_content && !open.has_content) {
-            (open.has_content, open.time_ns) = (true, time_ns);
-        }
     }
 
     fn add(&mut self, content: &[u8]) {
@@ -158,21 +147,6 @@ mod tests {
     #[test]
     fn a_line_has_the_time_of_its_first_part() {
         assert_eq!(line(&[b"aaaa", b"", b"bb"]), (b"aaaabb".to_vec(), 6, 0));
-    }
-
-    #[test]
-    fn a_part_of_nothing_holds_the_place_but_is_no_line_and_has_no_time() {
-        let mut joiner = Joiner::default();
-        let at = |stream_position| Mark { stream_position, ..Mark::default() };
-        joiner.push(b"", at(1), 1);
-        assert_eq!(joiner.open_start(), Some(at(1)), "it may be the first part of a line");
-        assert!(joiner.finish_open().is_none() && joiner.open_start().is_none(), "nor is anything open after that");
-        joiner.push(b"", at(1), 1);
-        assert_eq!(joiner.finish(b"x", at(2), 2).record.time_ns, 2);
-        joiner.push(b"", at(3), 3);
-        joiner.push(b"a", at(4), 4);
-        let joined = joiner.finish(b"b", at(5), 5);
-        assert_eq!((joined.record.content, joined.record.time_ns, joined.start), (&b"ab"[..], 4, at(3)));
     }
 
     #[test]

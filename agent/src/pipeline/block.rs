@@ -90,11 +90,14 @@ impl<D: Disk> Pipeline<D> {
     }
 
     fn take_piece(&mut self, ready: &mut Ready, piece: &Piece<'_>, line_start: FilePosition, now: Now) -> Taken {
+        let Some(stream) = ready.streams.get_mut(piece.line.std_stream.index()) else { return Taken::Yes };
+        if line_start < stream.skip_until {
+            return Taken::Yes;
+        }
         if piece.hole_bytes > 0 {
             self.metrics.dropped_bytes.add(DropReason::Hole, piece.hole_bytes as u64);
         }
-        let Some(stream) = ready.streams.get_mut(piece.line.std_stream.index()) else { return Taken::Yes };
-        if line_start < stream.skip_until {
+        if piece.is_hole() {
             return Taken::Yes;
         }
         if !piece.is_well_formed() && piece.is_end {
