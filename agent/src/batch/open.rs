@@ -11,6 +11,8 @@ pub struct OpenEntry<'a> {
     pub line: &'a [u8],
     /// The time that it should have, nanoseconds since the Unix epoch.
     pub time_ns: i64,
+    /// The time that its record alone gives, whatever came before it; `None` where it has none.
+    pub alone_ns: Option<i64>,
     /// The time with which it went out before a restart; it keeps that.
     pub sent_at_ns: Option<i64>,
     /// Encoded structured metadata.
@@ -41,7 +43,7 @@ impl OpenEntry<'_> {
         part.counted_bytes += (self.line.len() + self.metadata_counted_bytes) as u64;
         part.fingerprints.push(fingerprint);
         part.resent += u32::from(self.sent_at_ns.is_some());
-        if time_ns != self.time_ns {
+        if Some(time_ns) != self.alone_ns {
             part.moved.push(Moved { stream: self.stream, start: self.start, time_ns });
         }
         // Lines mostly come in runs of one std stream, the newest share first in line.

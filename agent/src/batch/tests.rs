@@ -6,6 +6,7 @@ use crate::types::position::{Mark, StreamKey};
 fn append(batch: &mut Batch, text: &str, line: &[u8]) {
     let id = batch.label_set(text);
     let entry = OpenEntry {
+        alone_ns: Some(1),
         line,
         time_ns: 1,
         sent_at_ns: None,

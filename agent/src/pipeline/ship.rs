@@ -70,16 +70,19 @@ impl<D: Disk> Pipeline<D> {
         let metadata_counted_bytes = ready.labels.append_metadata(shaped.trace_id, &mut self.metadata);
 
         let start = joined.start.at;
+        let is_own = shaped.time_ns != lifted.time_ns;
+        let alone_ns = has_prefix.then_some(if is_own { shaped.time_ns } else { joined.record.time_ns });
         let sent_at_ns = stream.resend_until.filter(|until| start <= *until).and_then(|_| {
             let (key, _) = self.owners.get(stream.key.0 as usize).copied().flatten()?;
             let id = self.source.file_id(key, start.file)?;
             let sent_to = self.recovered.sent.get(&(id, std_stream, label_set_hash(self.batch.text(label_set))))?;
             let moved = self.recovered.moved.get(&(id, std_stream, start.offset)).copied();
-            (start.offset <= *sent_to).then(|| moved.unwrap_or(shaped.time_ns))
+            (start.offset <= *sent_to).then(|| moved.or(alone_ns).unwrap_or(shaped.time_ns))
         });
         let entry = OpenEntry {
             line: shaped.line,
             time_ns: shaped.time_ns,
+            alone_ns,
             sent_at_ns,
             metadata: &self.metadata,
             metadata_counted_bytes,
@@ -94,9 +97,11 @@ impl<D: Disk> Pipeline<D> {
             }
             if appended.time_ns != shaped.time_ns {
                 self.counts.made_unique += 1;
+            }
+            if Some(appended.time_ns) != alone_ns {
                 stream.moved.push((start, appended.time_ns));
             }
-            if shaped.time_ns == lifted.time_ns {
+            if !is_own {
                 // Moved to a free nanosecond: the next record does not go back behind it.
                 last_time_ns = appended.time_ns;
             }

@@ -145,6 +145,11 @@ impl<D: Disk> FileSource<D> {
             Head::Wait => return false,
             Head::Empty => return true,
         };
+        for file in instance.files.iter_mut().filter(|file| file.id.is_none()) {
+            // Opened while it was empty, and not read since: it may be this one.
+            let open = file.file.as_mut();
+            file.id = open.and_then(|open| identify(&instance.folder, instance.restart, open).ok().flatten());
+        }
         let is_live = candidate.suffix.is_none();
         let twin = id.and_then(|id| instance.files.iter().position(|file| file.id == Some(id)));
         if let (Some(_), Some(id), false) = (twin, id, is_live) {
