@@ -9,6 +9,7 @@ use crate::types::position::{FileId, StdStream};
 use crate::types::saved::Recovered;
 use std::fs::File;
 use std::io::{self, Write};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -43,11 +44,12 @@ impl Record {
         }
     }
 
-    /// What this std stream of this file has of the label set with this hash has gone out, up to the record that
-    /// starts at `offset`.
-    pub fn sent(&mut self, file: FileId, std_stream: StdStream, labels: u64, offset: u64) {
+    /// What this std stream of this file has of the label set with this hash has gone out, from the record that starts
+    /// at the first of `offsets` to the one at the last.
+    pub fn sent(&mut self, file: FileId, std_stream: StdStream, labels: u64, offsets: RangeInclusive<u64>) {
         self.bytes.push(SENT);
-        self.place(file, std_stream, offset);
+        self.place(file, std_stream, *offsets.start());
+        self.bytes.extend_from_slice(&offsets.end().to_le_bytes());
         self.bytes.extend_from_slice(&labels.to_le_bytes());
     }
 
@@ -118,9 +120,10 @@ impl Reader<'_> {
                 }
             }
             SENT => {
-                let (file, std_stream, offset) = self.place()?;
-                let last = out.sent.entry((file, std_stream, self.word()?)).or_default();
-                *last = offset.max(*last);
+                let (file, std_stream, first) = self.place()?;
+                let (last, labels) = (self.word()?, self.word()?);
+                let known = out.sent.entry((file, std_stream, labels)).or_insert(first..=last);
+                *known = first.min(*known.start())..=last.max(*known.end());
             }
             MOVED => {
                 let place = self.place()?;
@@ -216,7 +219,7 @@ mod tests {
     fn record(number: u64) -> Vec<u8> {
         let mut record = Record::default();
         record.fingerprints(label_set_hash(LABELS), &[number, number + 1]);
-        record.sent(FileId(1), StdStream::Stderr, label_set_hash(LABELS), number);
+        record.sent(FileId(1), StdStream::Stderr, label_set_hash(LABELS), number..=number);
         record.moved(FileId(1), StdStream::Stdout, number, -5);
         record.finish()
     }
@@ -230,7 +233,7 @@ mod tests {
         journal.begin(&record(1)).unwrap();
         journal.append(&record(10)).unwrap();
         let (_, recovered) = Journal::open(dir.path());
-        assert_eq!(recovered.sent[&(FileId(1), StdStream::Stderr, label_set_hash(LABELS))], 10);
+        assert_eq!(recovered.sent[&(FileId(1), StdStream::Stderr, label_set_hash(LABELS))], 1..=10);
         assert_eq!(recovered.moved[&(FileId(1), StdStream::Stdout, 1)], -5);
         assert_eq!(recovered.fingerprints[&label_set_hash(LABELS)], [1, 2, 10, 11]);
     }

@@ -82,7 +82,8 @@ impl<D: Disk> Pipeline<D> {
         for std_stream in [StdStream::Stdout, StdStream::Stderr] {
             let Some(stream) = ready.streams.get_mut(std_stream.index()) else { continue };
             let of_stream = |(file, owner, _): &(FileId, StdStream, u64)| *file == id && *owner == std_stream;
-            let offsets = self.recovered.sent.iter().filter(|(key, _)| of_stream(key)).map(|(_, offset)| *offset);
+            let offsets =
+                self.recovered.sent.iter().filter(|(key, _)| of_stream(key)).map(|(_, offsets)| *offsets.end());
             if let Some(offset) = offsets.max() {
                 stream.resend_until = Some(FilePosition { file: at.file, offset });
             }

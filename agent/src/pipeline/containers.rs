@@ -38,8 +38,8 @@ pub(super) struct StreamState {
     pub(super) resend_until: Option<FilePosition>,
     /// Its open line is being read again after it was let go.
     pub(super) is_reread: bool,
-    /// The last record handed to the sender, per label set, for the journal.
-    pub(super) sent_to: Vec<(LabelSetId, Mark)>,
+    /// The first and the last record handed to the sender, per label set, for the journal.
+    pub(super) sent: Vec<(LabelSetId, [FilePosition; 2])>,
     /// The first record that was not answered for when the positions were last saved.
     pub(super) saved_to: FilePosition,
     /// Records with moved times that may not be in the saved positions yet.
@@ -231,7 +231,7 @@ impl<D: Disk> Pipeline<D> {
                 last_time_ns,
                 resend_until: None,
                 is_reread: false,
-                sent_to: Vec::new(),
+                sent: Vec::new(),
                 saved_to: at,
                 moved: Vec::new(),
                 lines: 0,

@@ -8,7 +8,7 @@ use crate::send::deliver::Due;
 use crate::sources::file::InstanceKey;
 use crate::sources::file::disk::Disk;
 use crate::types::part::{LabelSetId, Part, Share};
-use crate::types::position::StdStream;
+use crate::types::position::{FilePosition, StdStream};
 use crate::types::request::Request;
 use crate::types::time::Now;
 use bytes::Bytes;
@@ -121,18 +121,30 @@ impl<D: Disk> Pipeline<D> {
 
     fn journal_share(&mut self, record: &mut Record, share: &Share, label_set: LabelSetId, labels: u64) {
         let Some((key, std_stream)) = self.owners.get(share.stream.0 as usize).copied().flatten() else { return };
-        let (first, last) = (share.first, share.last);
-        for number in first.at.file..=last.at.file {
-            if let Some(id) = self.source.file_id(key, number) {
-                let offset = if number == last.at.file { last.at.offset } else { u64::MAX };
-                record.sent(id, std_stream, labels, offset);
-            }
-        }
+        let sent = [share.first.at, share.last.at];
+        self.journal_sent(record, key, std_stream, labels, sent[0].file, sent);
         let Some(state) = self.stream_mut(key, std_stream) else { return };
-        match state.sent_to.iter_mut().find(|(known, _)| *known == label_set) {
-            Some((_, sent)) if sent.at > last.at => {}
-            Some((_, sent)) => *sent = last,
-            None => state.sent_to.push((label_set, last)),
+        match state.sent.iter_mut().find(|(known, _)| *known == label_set) {
+            Some((_, [first, last])) => (*first, *last) = (sent[0].min(*first), sent[1].max(*last)),
+            None => state.sent.push((label_set, sent)),
+        }
+    }
+
+    /// Notes what went out of a std stream in one label set, per file from the one with number `from` on.
+    fn journal_sent(
+        &self,
+        record: &mut Record,
+        key: InstanceKey,
+        std_stream: StdStream,
+        labels: u64,
+        from: u32,
+        [first, last]: [FilePosition; 2],
+    ) {
+        for number in from.max(first.file)..=last.file {
+            let Some(id) = self.source.file_id(key, number) else { continue };
+            let begin = if number == first.file { first.offset } else { 0 };
+            let end = if number == last.file { last.offset } else { u64::MAX };
+            record.sent(id, std_stream, labels, begin..=end);
         }
     }
 
@@ -159,9 +171,9 @@ impl<D: Disk> Pipeline<D> {
         for (labels, fingerprints) in &self.recovered.fingerprints {
             record.fingerprints(*labels, fingerprints);
         }
-        for ((file, std_stream, labels), offset) in &self.recovered.sent {
+        for ((file, std_stream, labels), offsets) in &self.recovered.sent {
             if here.contains(file) {
-                record.sent(*file, *std_stream, *labels, *offset);
+                record.sent(*file, *std_stream, *labels, offsets.clone());
             }
         }
         for ((file, std_stream, offset), time_ns) in &self.recovered.moved {
@@ -178,14 +190,11 @@ impl<D: Disk> Pipeline<D> {
         std_stream: StdStream,
         state: &super::containers::StreamState,
     ) {
-        for (label_set, sent) in &state.sent_to {
+        // Also what is answered for: the positions on disk may be older than that.
+        let oldest = self.source.oldest_file(key);
+        for (label_set, sent) in &state.sent {
             let labels = label_set_hash(self.batch.text(*label_set));
-            // Also what is answered for: the positions on disk may be older than that.
-            for number in self.source.oldest_file(key)..=sent.at.file {
-                let Some(id) = self.source.file_id(key, number) else { continue };
-                let offset = if number == sent.at.file { sent.at.offset } else { u64::MAX };
-                record.sent(id, std_stream, labels, offset);
-            }
+            self.journal_sent(record, key, std_stream, labels, oldest, *sent);
         }
         for (at, time_ns) in &state.moved {
             if let Some(id) = self.source.file_id(key, at.file) {

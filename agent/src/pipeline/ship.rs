@@ -75,9 +75,9 @@ impl<D: Disk> Pipeline<D> {
         let sent_at_ns = stream.resend_until.filter(|until| start <= *until).and_then(|_| {
             let (key, _) = self.owners.get(stream.key.0 as usize).copied().flatten()?;
             let id = self.source.file_id(key, start.file)?;
-            let sent_to = self.recovered.sent.get(&(id, std_stream, label_set_hash(self.batch.text(label_set))))?;
+            let sent = self.recovered.sent.get(&(id, std_stream, label_set_hash(self.batch.text(label_set))))?;
             let moved = self.recovered.moved.get(&(id, std_stream, start.offset)).copied();
-            (start.offset <= *sent_to).then(|| moved.or(alone_ns).unwrap_or(shaped.time_ns))
+            sent.contains(&start.offset).then(|| moved.or(alone_ns).unwrap_or(shaped.time_ns))
         });
         let entry = OpenEntry {
             line: shaped.line,

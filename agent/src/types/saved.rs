@@ -2,6 +2,7 @@
 
 use super::position::{FileId, StdStream};
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 
 /// How far one std stream of one file is answered for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -41,9 +42,9 @@ pub struct Positions {
 /// What the journal tells of the time between the last saved positions and the end of the last run.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Recovered {
-    /// Offset of the last record that was handed to the sender, per file, std stream and hash of the label set: those
-    /// of another label set may have waited.
-    pub sent: HashMap<(FileId, StdStream, u64), u64>,
+    /// Offsets of the first and the last record that were handed to the sender, per file, std stream and hash of the
+    /// label set: those of another label set may have waited.
+    pub sent: HashMap<(FileId, StdStream, u64), RangeInclusive<u64>>,
     /// Records whose time was moved to a free nanosecond: file, std stream and offset → time.
     pub moved: HashMap<(FileId, StdStream, u64), i64>,
     /// Fingerprints of the newest entries, per hash of the label set, oldest first.
