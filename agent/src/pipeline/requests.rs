@@ -3,12 +3,13 @@
 use super::{Outside, Pipeline};
 use crate::checkpoint::journal::{Record, label_set_hash};
 use crate::encode;
+use crate::limits::COPY_FOUND_WITHIN;
 use crate::limits::REQUEST_BYTES_MAX;
 use crate::send::deliver::Due;
 use crate::sources::file::InstanceKey;
 use crate::sources::file::disk::Disk;
 use crate::types::part::{LabelSetId, Part, Share};
-use crate::types::position::{FilePosition, StdStream};
+use crate::types::position::{FileId, FilePosition, StdStream};
 use crate::types::request::Request;
 use crate::types::time::Now;
 use bytes::Bytes;
@@ -103,7 +104,7 @@ impl<D: Disk> Pipeline<D> {
             }
         }
         let written = if outside.is_journal_full() {
-            let mut all = self.journal_so_far();
+            let mut all = self.journal_so_far(now);
             all.extend_from_slice(&record.finish());
             outside.begin_journal(&all)
         } else {
@@ -149,9 +150,9 @@ impl<D: Disk> Pipeline<D> {
     }
 
     /// Everything that an earlier journal said and that still counts.
-    fn journal_so_far(&self) -> Vec<u8> {
+    fn journal_so_far(&self, now: Now) -> Vec<u8> {
         let mut record = Record::default();
-        self.journal_recovered(&mut record);
+        self.journal_recovered(&mut record, now);
         for (labels, fingerprints) in self.batch.fingerprints() {
             record.fingerprints(label_set_hash(labels), &fingerprints);
         }
@@ -166,18 +167,20 @@ impl<D: Disk> Pipeline<D> {
     }
 
     /// What the last run had sent and this one has not come to yet: a second crash must find it too.
-    fn journal_recovered(&self, record: &mut Record) {
+    fn journal_recovered(&self, record: &mut Record, now: Now) {
         let here = self.source.file_ids();
+        // A file may be found late: its folder could not be looked at, or its head not be read.
+        let is_kept = |file: &FileId| now.mono < COPY_FOUND_WITHIN || here.contains(file);
         for (labels, fingerprints) in &self.recovered.fingerprints {
             record.fingerprints(*labels, fingerprints);
         }
         for ((file, std_stream, labels), offsets) in &self.recovered.sent {
-            if here.contains(file) {
+            if is_kept(file) {
                 record.sent(*file, *std_stream, *labels, offsets.clone());
             }
         }
         for ((file, std_stream, offset), time_ns) in &self.recovered.moved {
-            if here.contains(file) {
+            if is_kept(file) {
                 record.moved(*file, *std_stream, *offset, *time_ns);
             }
         }

@@ -259,6 +259,11 @@ impl Loki {
         if line.is_tick || line.excuse.is_some_and(|excuse| excuse != Excuse::Refused) {
             return;
         }
+        // Its beginning was in a file that went while the agent was dead; it had arrived before.
+        let is_begun_in_gone = line.start.is_some_and(|(file, _)| book.files[file].names == 0);
+        if book.has_died && is_begun_in_gone && line.stored.is_some() && line.text.ends_with(&new.text) {
+            return;
+        }
         if !is_text(&new.text, &line.text) {
             let same = new.text.iter().zip(&line.text).take_while(|(new, old)| new == old).count();
             return self.broken.push(format!(
