@@ -33,7 +33,9 @@ pub(super) struct DataDir {
 impl DataDir {
     /// What the next life finds; `is_late`: the last save did not get to the disk.
     pub(super) fn after_crash(&self, is_late: bool) -> Self {
-        let positions = if is_late { self.former.clone() } else { self.positions.clone() };
+        // Without a save in this life those of the last one stand.
+        let former = self.former.as_ref().filter(|_| is_late);
+        let positions = former.or(self.positions.as_ref()).cloned();
         Self { positions, former: None, begun_bytes: 0, journal: self.journal.clone() }
     }
 
