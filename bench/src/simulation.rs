@@ -25,7 +25,7 @@ mod node;
 mod play;
 mod rules;
 
-pub use play::{Outcome, Scope, play};
+pub use play::{Outcome, play};
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -55,7 +55,7 @@ impl fmt::Display for Total {
 ///
 /// # Errors
 /// The seeds with which a rule was broken, and which rule: the first ten.
-pub fn run(first: u64, count: u64, kinds: Scope) -> Result<Total, String> {
+pub fn run(first: u64, count: u64) -> Result<Total, String> {
     let (next, total, broken) = (AtomicU64::new(first), Mutex::new(Total::default()), Mutex::new(Vec::new()));
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
@@ -66,7 +66,7 @@ pub fn run(first: u64, count: u64, kinds: Scope) -> Result<Total, String> {
                     if seed >= first + count {
                         return;
                     }
-                    let outcome = catch_unwind(AssertUnwindSafe(|| play(seed, kinds, count == 1)))
+                    let outcome = catch_unwind(AssertUnwindSafe(|| play(seed, count == 1)))
                         .unwrap_or_else(|_| Err("it panicked".into()));
                     match (outcome, total.lock(), broken.lock()) {
                         (Ok(one), Ok(mut total), _) => total.add(one),

@@ -4,7 +4,7 @@
 
 use super::Size;
 use super::stage::Stage;
-use crate::simulation::{self, Scope};
+use crate::simulation;
 use anyhow::Result;
 
 /// Plays it.
@@ -13,7 +13,7 @@ use anyhow::Result;
 /// None.
 pub fn play(stage: &mut Stage, size: Size) -> Result<bool> {
     let count = if size == Size::Small { 500 } else { 10_000 };
-    match simulation::run(stage.rng.get_seed(), count, Scope::Everything) {
+    match simulation::run(stage.rng.get_seed(), count) {
         Ok(total) => println!("   {total}"),
         Err(broken) => {
             println!("{broken}");

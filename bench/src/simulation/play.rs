@@ -61,30 +61,18 @@ struct Play {
     /// What the wall clock was stepped by.
     step_ns: i64,
     crashes: bool,
-    scope: Scope,
     restarts: usize,
     refused_counted: u64,
     stopping: Option<Duration>,
     snapshot_due: bool,
 }
 
-/// How much is played at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope {
-    /// Writing, rotation, deletion, restarts of containers, orderly restarts of the agent, pods and labels that change,
-    /// late answers, steps of the clock.
-    Plain,
-    /// Also crashes of the agent, refused and lost words of changes, copytruncate, refusals and failures of every kind,
-    /// a backlog too small.
-    Everything,
-}
-
 /// Plays a seed.
 ///
 /// # Errors
 /// The rule that was broken.
-pub fn play(seed: u64, scope: Scope, tells: bool) -> Result<Outcome, String> {
-    let mut play = Play::new(seed, scope);
+pub fn play(seed: u64, tells: bool) -> Result<Outcome, String> {
+    let mut play = Play::new(seed);
     play.node.book.story = tells.then(Vec::new);
     let outcome = play.all();
     if tells && outcome.is_err() {
@@ -107,7 +95,7 @@ impl Play {
         self.verdict()
     }
 
-    fn new(seed: u64, scope: Scope) -> Self {
+    fn new(seed: u64) -> Self {
         let mut random = fastrand::Rng::with_seed(seed);
         let log_dir = PathBuf::from("/var/log/pods");
         let some = |random: &mut fastrand::Rng, share: f64, value: f64| if random.f64() < share { value } else { 0.0 };
@@ -132,13 +120,7 @@ impl Play {
             refuses: random.u8(..3) == 0,
             slowness: Duration::from_millis([1, 50, 2_000][random.usize(..3)]),
         };
-        let mut setup = setup(&mut random);
-        if scope == Scope::Plain {
-            fs.borrow_mut().trouble = Trouble::default();
-            node.poison_share = 0.0;
-            loki.manners.trouble = 0.0;
-            setup.backlog_bytes_max = u64::MAX / 4;
-        }
+        let setup = setup(&mut random);
         let mut play = Self {
             fs,
             log_dir,
@@ -151,8 +133,7 @@ impl Play {
             up_at: Duration::from_millis(random.u64(..2_000)),
             clock: Duration::ZERO,
             step_ns: 0,
-            crashes: random.bool() && scope == Scope::Everything,
-            scope,
+            crashes: random.bool(),
             restarts: 0,
             refused_counted: 0,
             stopping: None,
@@ -345,7 +326,7 @@ impl Play {
             78..84 => self.node.close_old(at),
             84..87 if self.random.bool() => self.node.end(at),
             87..90 => self.node.restart(at),
-            90 if self.scope == Scope::Everything && self.setup.settings.memory_bytes_max >= MEMORY_BYTES_MIN => {
+            90 if self.setup.settings.memory_bytes_max >= MEMORY_BYTES_MIN => {
                 self.node.copy_and_truncate(at, self.clock)
             }
             91 => self.step_clock(),
