@@ -138,8 +138,6 @@ impl Loki {
         let all = |_: &Stream, _: &Entry| true;
         let bytes: usize = push.streams.iter().flat_map(|stream| &stream.entries).map(|entry| entry.line.len()).sum();
         let one = labels(&push.streams[self.random.usize(..push.streams.len())]);
-        // One label set is named, so the agent may send again what was stored of the others.
-        self.has_stored_silently |= push.streams.len() > 1;
         match self.random.u8(..12) {
             0 => (429, refusal::Answer::tenant_rate("fake", 31_457_280, count, bytes).body, Vec::new(), at),
             1 => (503, "no healthy instances".to_owned(), Vec::new(), at),
@@ -155,13 +153,16 @@ impl Loki {
             }
             6 => {
                 let is_named = self.random.u8(..4) > 0 || !self.manners.stores_and_fails;
-                self.has_stored_silently |= !is_named;
+                let refused = self.refused_with(push, &one);
+                // One label set is named, so the agent may send again what was stored of the others.
+                self.has_stored_silently |= push.streams.len() > 1;
                 let shown = if is_named { one.as_str() } else { "{app=\"other\"}" };
                 let body = self.stream_rate(push, &one, shown);
-                (429, body, entries(push, |stream, _| labels(stream) != one), at)
+                (429, body, entries(push, |stream, _| !refused.contains(&labels(stream))), at)
             }
             7 if !self.known.contains(&one) => {
                 let new = one;
+                self.has_stored_silently |= push.streams.len() > 1;
                 let body = refusal::Answer::too_many_streams("fake", &new).body;
                 (429, body, entries(push, |stream, _| labels(stream) != new), at)
             }
@@ -169,6 +170,12 @@ impl Loki {
             10 => (401, "no org id".to_owned(), Vec::new(), at),
             _ => (500, "empty ring".to_owned(), Vec::new(), at),
         }
+    }
+
+    /// `one`, and some that stand before it in the request: an ingester names the last that it refused.
+    fn refused_with(&mut self, push: &PushRequest, one: &str) -> HashSet<String> {
+        let before = push.streams.iter().map(labels).take_while(|labels| labels != one);
+        before.filter(|_| self.random.u8(..3) == 0).chain([one.to_owned()]).collect()
     }
 
     fn stream_rate(&mut self, push: &PushRequest, one: &str, shown: &str) -> String {
@@ -189,6 +196,7 @@ impl Loki {
         book: &mut Book,
     ) -> (u16, String, Vec<Kept>, Duration) {
         let is_ingester = self.random.bool();
+        self.has_stored_silently |= is_ingester && push.streams.len() > 1;
         let mut groups = GroupedErrors::default();
         let (mut failed, mut refused, mut total) = (Vec::new(), HashSet::new(), 0);
         for entry in push.streams.iter().filter(|stream| labels(stream) == one).flat_map(|stream| &stream.entries) {
