@@ -58,7 +58,7 @@ pub const FILE_QUIET: Duration = Duration::from_secs(10);
 pub const ROTATION_FLUSH: Duration = Duration::from_secs(1);
 /// From the moment a container's last file is closed until its unfinished last line is shipped: a runtime that is
 /// restarted opens the file again within that time.
-pub const INSTANCE_END_GRACE: Duration = Duration::from_secs(3);
+pub const INSTANCE_END_GRACE: Duration = Duration::from_secs(10);
 /// A file that had something new is looked at again after this time, instead of asking for word of its growth.
 pub const LOOK_AGAIN: Duration = Duration::from_millis(1);
 /// Looks without anything new after which a file is left until there is word of its growth.

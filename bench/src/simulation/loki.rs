@@ -263,15 +263,14 @@ impl Loki {
 
     fn arrived(&mut self, new: Stored, book: &mut Book) {
         let Some(number) = book.find(&new.text) else { return self.fragment(&new, book) };
-        let line = &mut book.lines[number];
+        let line = &book.lines[number];
         if line.is_tick || line.excuse.is_some_and(|excuse| excuse != Excuse::Refused) {
             return;
         }
-        // Its beginning was in a file that went while the agent was dead; it had arrived before.
-        let is_begun_in_gone = line.start.is_some_and(|(file, _)| book.files[file].names == 0);
-        if book.has_died && is_begun_in_gone && line.stored.is_some() && line.text.ends_with(&new.text) {
+        if !is_text(&new.text, &line.text) && line.text.ends_with(&new.text) && has_lost_its_beginning(book, number) {
             return;
         }
+        let line = &mut book.lines[number];
         if !is_text(&new.text, &line.text) {
             let same = new.text.iter().zip(&line.text).take_while(|(new, old)| new == old).count();
             return self.broken.push(format!(
@@ -312,12 +311,21 @@ impl Loki {
         }
         let marker = memchr::memmem::find(&new.text, " …[truncated ".as_bytes());
         let text = &new.text[..marker.unwrap_or(new.text.len())];
-        let is_piece =
-            |line: &super::lines::Line| line.excuse.is_some() && memchr::memmem::find(&line.text, text).is_some();
-        if !book.lines.iter().any(is_piece) {
+        let is_piece = |number: usize| {
+            let line = &book.lines[number];
+            (line.excuse.is_some() || has_lost_its_beginning(book, number))
+                && memchr::memmem::find(&line.text, text).is_some()
+        };
+        if !(0..book.lines.len()).any(is_piece) {
             self.broken.push(format!("this was never written: {:.200}", String::from_utf8_lossy(&new.text)));
         }
     }
+}
+
+/// The beginning of a line that had arrived was in a file that went while the agent was dead: its rest may come again.
+fn has_lost_its_beginning(book: &Book, number: usize) -> bool {
+    let line = &book.lines[number];
+    book.has_died && line.stored.is_some() && line.start.is_some_and(|(file, _)| book.files[file].names == 0)
 }
 
 fn is_text(new: &[u8], written: &[u8]) -> bool {
