@@ -111,7 +111,7 @@ fn late_pod() {
     assert!(world.stop().0.success());
 }
 
-/// The file is closed, and 3 s later nobody has opened it again.
+/// The file is closed, and 10 s later nobody has opened it again.
 fn unterminated_last_line() {
     let mut world = World::new();
     let pod = world.pod("a", &[]);
@@ -127,7 +127,7 @@ fn unterminated_last_line() {
     assert_eq!(world.until_lines(2), ["first", "last"]);
     let took = clock::monotonic() - closed;
     println!("an unterminated last line: {took:?} after its file was closed");
-    assert!(took > Duration::from_millis(2_900) && took < Duration::from_secs(6), "{took:?}");
+    assert!(took > Duration::from_millis(9_900) && took < Duration::from_secs(13), "{took:?}");
     assert!(world.stop().0.success());
 }
 

@@ -7,6 +7,7 @@
 mod answers;
 mod bytes;
 mod containers;
+mod copies;
 mod golden;
 mod idle;
 mod life;
