@@ -104,10 +104,10 @@ fn pipeline(
     metrics: &Arc<Metrics>,
 ) -> anyhow::Result<(Journal, Pipeline<OsDisk>)> {
     let loaded = store.load();
-    for message in &loaded.messages {
+    let (journal, recovered, damage) = Journal::open(&config.data_dir);
+    for message in loaded.messages.iter().chain(&damage) {
         warn!("{message}");
     }
-    let (journal, recovered) = Journal::open(&config.data_dir);
     if config.log_dir.is_file() {
         bail!("log_dir {} is a file; it must be the folder of the pods' logs", config.log_dir.display());
     }

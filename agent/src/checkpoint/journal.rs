@@ -88,14 +88,19 @@ pub fn label_set_hash(text: &str) -> u64 {
 
 /// Reads a journal; whatever follows a record that is not whole is left. Any bytes may come in.
 #[must_use]
-pub fn recover(mut bytes: &[u8]) -> Recovered {
+pub fn recover(bytes: &[u8]) -> Recovered {
+    recover_whole(bytes).0
+}
+
+/// The same, and how many bytes were left.
+fn recover_whole(mut bytes: &[u8]) -> (Recovered, usize) {
     let mut recovered = Recovered::default();
     while let Some((items, rest)) = next_record(bytes) {
         let mut reader = Reader { bytes: items };
         while reader.item(&mut recovered).is_some() {}
         bytes = rest;
     }
-    recovered
+    (recovered, bytes.len())
 }
 
 fn next_record(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
@@ -166,12 +171,22 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Reads what the last run left in `data_dir`. It has to be begun anew before the first append.
+    /// Reads what the last run left in `data_dir`, and says where that is damaged. It has to be begun anew before the
+    /// first append.
     #[must_use]
-    pub fn open(data_dir: &Path) -> (Self, Recovered) {
+    pub fn open(data_dir: &Path) -> (Self, Recovered, Option<String>) {
         let path = data_dir.join("journal");
-        let recovered = std::fs::read(&path).map(|bytes| recover(&bytes)).unwrap_or_default();
-        (Self { path, file: None, bytes: 0, bytes_max: 0 }, recovered)
+        let read = std::fs::read(&path);
+        let unread = read.as_ref().err().filter(|error| error.kind() != io::ErrorKind::NotFound);
+        let mut damage = unread.map(|error| format!("cannot be read: {error}"));
+        let (recovered, left_bytes) = recover_whole(&read.unwrap_or_default());
+        if left_bytes > 0 {
+            damage = Some(format!("is damaged: its last {left_bytes} bytes are not taken"));
+        }
+        let damage = damage.map(|what| {
+            format!("{} {what}; lines that were sent just before may arrive twice, with other times", path.display())
+        });
+        (Self { path, file: None, bytes: 0, bytes_max: 0 }, recovered, damage)
     }
 
     /// Whether it has grown so much that it should be begun anew.
@@ -227,12 +242,14 @@ mod tests {
     #[test]
     fn what_was_appended_is_recovered_also_after_a_new_beginning() {
         let dir = tempfile::tempdir().unwrap();
-        let (mut journal, nothing) = Journal::open(dir.path());
+        let (mut journal, nothing, damage) = Journal::open(dir.path());
+        assert_eq!(damage, None, "a new one");
         assert_eq!(nothing, Recovered::default());
         assert!(journal.is_full(), "it must be begun first");
         journal.begin(&record(1)).unwrap();
         journal.append(&record(10)).unwrap();
-        let (_, recovered) = Journal::open(dir.path());
+        let (_, recovered, damage) = Journal::open(dir.path());
+        assert_eq!(damage, None);
         assert_eq!(recovered.sent[&(FileId(1), StdStream::Stderr, label_set_hash(LABELS))], 1..=10);
         assert_eq!(recovered.moved[&(FileId(1), StdStream::Stdout, 1)], -5);
         assert_eq!(recovered.fingerprints[&label_set_hash(LABELS)], [1, 2, 10, 11]);
@@ -241,9 +258,18 @@ mod tests {
     #[test]
     fn after_a_failed_write_it_is_begun_anew() {
         let dir = tempfile::tempdir().unwrap();
-        let (mut journal, _) = Journal::open(dir.path());
+        let (mut journal, ..) = Journal::open(dir.path());
         assert!(journal.append(&record(1)).is_err());
         assert!(journal.is_full());
+    }
+
+    #[test]
+    fn damage_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("journal"), [record(1), b"torn".to_vec()].concat()).unwrap();
+        let (_, recovered, damage) = Journal::open(dir.path());
+        assert_eq!(recovered.moved.len(), 1);
+        assert!(damage.unwrap().contains("its last 4 bytes"));
     }
 
     proptest! {

@@ -86,6 +86,7 @@ impl Store {
     #[must_use]
     pub fn load(&self) -> Loaded {
         let mut loaded = Loaded { is_first_start: !self.data_dir.join("journal").exists(), ..Loaded::default() };
+        loaded.messages.extend(self.set_folders_aside());
         for name in ["positions", "positions.synced"] {
             let path = self.data_dir.join(name);
             let bytes = match std::fs::read(&path) {
@@ -116,6 +117,23 @@ impl Store {
                 .push("no saved positions: all log files are read from their beginning, lines may arrive twice".into());
         }
         loaded
+    }
+
+    /// A folder that has the name of one of our files would be in the way for good.
+    fn set_folders_aside(&self) -> Vec<String> {
+        let names =
+            ["positions", "positions.new", "positions.synced", "positions.synced.new", "journal", "journal.new"];
+        let folders = names.iter().map(|name| self.data_dir.join(name)).filter(|path| path.is_dir());
+        let set_aside = |path: PathBuf| {
+            let mut aside = path.clone().into_os_string();
+            aside.push(".damaged");
+            let kept = match std::fs::rename(&path, aside) {
+                Ok(()) => "it was set aside as .damaged".to_owned(),
+                Err(error) => format!("remove it: it cannot be set aside ({error})"),
+            };
+            format!("{} is a folder where a file should be; {kept}", path.display())
+        };
+        folders.map(set_aside).collect()
     }
 
     /// Writes encoded positions. `is_sync`: also the copy that is sure to be on disk.
@@ -195,6 +213,17 @@ mod tests {
         assert_eq!(loaded.positions, Positions::default());
         assert!(!loaded.is_first_start, "existing files must not be skipped by start_at: end");
         assert!(loaded.messages.iter().any(|message| message.contains("from their beginning")));
+    }
+
+    #[test]
+    fn a_folder_in_the_way_is_set_aside_and_told() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("positions")).unwrap();
+        let store = Store::new(dir.path());
+        let messages = store.load().messages;
+        assert!(messages.iter().any(|message| message.contains("is a folder")), "{messages:?}");
+        store.save(&encode(&positions()).unwrap(), true).unwrap();
+        assert_eq!(store.load().positions, positions());
     }
 
     proptest! {

@@ -7,7 +7,7 @@ use crate::repeat::Repeats;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use tracing::warn;
+use tracing::{error, warn};
 
 #[derive(Debug, Default)]
 struct Waiting {
@@ -67,7 +67,13 @@ fn write(shared: &Shared, store: &Store, metrics: &Metrics, clock: Clock) {
         drop(waiting);
         if let Err(error) = store.save(&encoded, is_sync) {
             metrics.checkpoint_errors.add(1);
-            if let Some(suppressed) = repeats.report("positions", clock.now().mono) {
+            let is_last = shared.waiting.lock().unwrap_or_else(PoisonError::into_inner).is_ended;
+            if is_last {
+                error!(
+                    "the last positions could not be saved in data_dir: {error}; what was delivered since the save \
+                     before is sent again after the next start. Free space there, or check its rights"
+                );
+            } else if let Some(suppressed) = repeats.report("positions", clock.now().mono) {
                 warn!(
                     suppressed,
                     "cannot save the positions in data_dir: {error}; after a crash lines since the last save are \

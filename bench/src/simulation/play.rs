@@ -1,11 +1,13 @@
 //! One seed, from its first line to the last rule.
 
+mod acts;
+mod ends;
+
 use super::disk::{Fs, Trouble};
 use super::life::{DataDir, Life, Setup};
-use super::lines::Excuse;
 use super::loki::{Loki, Manners};
 use super::node::{Format, Node, PodPlan};
-use super::rules::{self, Allowed};
+use super::rules;
 use penstock::config::{LineForm, Source};
 use penstock::limits::MEMORY_BYTES_MIN;
 use penstock::pipeline::Settings;
@@ -269,7 +271,7 @@ impl Play {
     fn gone(&mut self, life: &Life) {
         let (clock, is_dead) = (self.clock, life.way.is_dead);
         self.node.book.tell(|| format!("{clock:?} the agent ends, in the middle of a call: {is_dead}"));
-        self.refused_counted += refused(life);
+        self.refused_counted += ends::refused(life);
         self.restarts += 1;
     }
 
@@ -312,153 +314,6 @@ impl Play {
         }
         self.snapshot_due = false;
     }
-
-    /// Something happens.
-    fn act(&mut self) {
-        let at = self.random.usize(..self.node.containers.len());
-        let what = self.random.u8(..100);
-        let (clock, lines) = (self.clock, self.node.book.lines.len());
-        self.node.book.tell(|| format!("{clock:?} action {what} on container {at}; {lines} lines"));
-        match what {
-            0..70 => self.node.write(at, self.clock),
-            // A line let go for memory is lost, and counted, where its file went meanwhile.
-            70..78 if self.setup.settings.memory_bytes_max >= MEMORY_BYTES_MIN => self.node.rotate(at, self.clock),
-            78..84 => self.node.close_old(at),
-            84..87 if self.random.bool() => self.node.end(at),
-            87..90 => self.node.restart(at),
-            90 if self.setup.settings.memory_bytes_max >= MEMORY_BYTES_MIN => {
-                self.node.copy_and_truncate(at, self.clock)
-            }
-            91 => self.step_clock(),
-            92..95 => self.upset_loki(),
-            95 => self.stop_agent(),
-            96 if self.crashes && self.life.is_some() => self.crash(),
-            97 if self.pods.len() < 5 => self.add_pod(),
-            98 => self.change_pod(),
-            99 => self.delete_pod(),
-            _ => {}
-        }
-    }
-
-    fn step_clock(&mut self) {
-        let step_s = [-5, -1, 1, 5, -90, 90][self.random.usize(..6)];
-        self.step_ns += step_s * 1_000_000_000;
-    }
-
-    fn upset_loki(&mut self) {
-        let status = [0, 401, 260, 500][self.random.usize(..4)];
-        self.loki.down = Some((self.clock + Duration::from_millis(self.random.u64(10..20_000)), status));
-    }
-
-    fn stop_agent(&mut self) {
-        if let Some(life) = &mut self.life
-            && self.stopping.is_none()
-        {
-            life.pipeline.stop();
-            self.stopping = Some(self.clock + Duration::from_secs(19));
-        }
-    }
-
-    fn change_pod(&mut self) {
-        let pod = self.random.usize(..self.pods.len());
-        if self.random.bool() {
-            self.pods[pod].app = format!("app{}", self.random.u8(..4));
-            self.node.book.relabelled.insert(pod);
-        }
-        self.snapshot_due = true;
-    }
-
-    fn delete_pod(&mut self) {
-        let pod = self.random.usize(..self.pods.len());
-        if self.pods.len() > 1 && !self.pods[pod].is_deleted && self.pods[pod].known_at <= self.clock {
-            self.pods[pod].is_deleted = true;
-            self.node.delete_pod(pod);
-            if !self.life.as_ref().is_some_and(|life| life.told.contains(&pod)) {
-                self.node.book.excuse_pod(pod);
-            }
-            self.snapshot_due = true;
-        }
-    }
-
-    /// All is well from now on; until everything is dealt with.
-    fn drain(&mut self) -> Result<(), String> {
-        self.crashes = false;
-        self.loki.down = None;
-        self.loki.manners = Manners { slowness: Duration::from_millis(20), ..Manners::default() };
-        self.fs.borrow_mut().trouble = Trouble::default();
-        self.node.finish_lines();
-        if let Some(life) = &mut self.life {
-            life.way.dies_in = None;
-        }
-        let end = self.clock + DRAIN_MAX;
-        let mut quiet = 0;
-        while quiet < 3 {
-            self.run_until(self.clock + Duration::from_secs(5))?;
-            if self.life.is_none() && self.clock >= self.up_at + Duration::from_secs(60) {
-                return Err("the agent does not start".to_owned());
-            }
-            let is_done = self.is_drained();
-            quiet = if is_done { quiet + 1 } else { 0 };
-            if self.clock >= end {
-                return self.stuck();
-            }
-        }
-        Ok(())
-    }
-
-    fn is_drained(&self) -> bool {
-        let Some(life) = &self.life else { return false };
-        let is_settled =
-            life.pipeline.is_settled() && life.pipeline.streams().iter().all(|stream| stream.lag_bytes == 0);
-        let book = &self.node.book;
-        let all = (0..book.lines.len()).all(|line| book.is_settled(line) || !book.lines[line].is_complete);
-        is_settled && all && rules::have_ticks_arrived(book, &self.loki) && self.clock > Duration::from_secs(40)
-    }
-
-    fn stuck(&self) -> Result<(), String> {
-        let book = &self.node.book;
-        let open: Vec<usize> =
-            (0..book.lines.len()).filter(|line| !book.is_settled(*line) && book.lines[*line].is_complete).collect();
-        let first = open.first().map(|line| {
-            let line = &book.lines[*line];
-            format!("{:?} in file {:?}", line.start, line.start.map(|(file, _)| &book.files[file].folder))
-        });
-        let lag: u64 = self.life.iter().flat_map(|life| life.pipeline.streams()).map(|stream| stream.lag_bytes).sum();
-        let settled = self.life.as_ref().is_some_and(|life| life.pipeline.is_settled());
-        let number = open.first();
-        Err(format!(
-            "not drained: {} lines are open, the first {number:?} {first:?}; lag {lag}, settled {settled}",
-            open.len()
-        ))
-    }
-
-    fn verdict(&mut self) -> Result<Outcome, String> {
-        if let Some(life) = self.life.take() {
-            self.gone(&life);
-        }
-        let doubles = self.node.book.has_died || self.loki.has_stored_silently;
-        if self.refused_counted < self.loki.refused && !self.node.book.has_died {
-            return Err(format!("{} entries were refused, {} counted", self.loki.refused, self.refused_counted));
-        }
-        let allowed = Allowed { doubles, labels_changed: !self.node.book.relabelled.is_empty() };
-        rules::at_end(&self.node.book, &self.loki, allowed)?;
-        let lines = &self.node.book.lines;
-        Ok(Outcome {
-            lines: lines.len(),
-            doubled: lines.iter().filter(|line| line.arrivals > 1).count(),
-            excused: lines
-                .iter()
-                .filter(|line| line.stored.is_none() && line.excuse.is_some_and(|excuse| excuse != Excuse::Refused))
-                .count(),
-            restarts: self.restarts,
-        })
-    }
-}
-
-fn refused(life: &Life) -> u64 {
-    let reasons =
-        penstock::send::answer::refusals::REASONS.iter().chain(&["not_understood", "too_large", "server_error"]);
-    reasons.map(|reason| life.metrics.refused_entries.get(&[reason])).sum()
 }
 
 fn setup(random: &mut fastrand::Rng) -> Setup {
