@@ -49,10 +49,14 @@ pub fn play(stage: &mut Stage, size: Size) -> Result<bool> {
     Ok(tally.is_whole() && tally.doubled == tally.doubled_same_time && (size == Size::Small || oldest <= REPEATED_MAX))
 }
 
-/// How long before the kill an entry that came again had first arrived, at the most.
+/// How long before the kill an entry that came again had first arrived, at the most. One that came again without a kill
+/// in between was under way at the kill before: it had not arrived yet.
 fn oldest_repeat(repeats: &[Repeat], killed_ns: &[i64]) -> Duration {
     let age = |repeat: &Repeat| {
         let killed = killed_ns.iter().find(|killed| **killed > repeat.first_ns)?;
+        if *killed > repeat.again_ns {
+            return None;
+        }
         u64::try_from(killed - repeat.first_ns).ok()
     };
     Duration::from_nanos(repeats.iter().filter_map(age).max().unwrap_or(0))
@@ -68,5 +72,6 @@ mod tests {
         let repeats = [repeat(90, 130), repeat(195, 320), repeat(199, 230)];
         assert_eq!(oldest_repeat(&repeats, &[100, 200, 300]), Duration::from_nanos(10));
         assert_eq!(oldest_repeat(&[], &[100]), Duration::ZERO);
+        assert_eq!(oldest_repeat(&[repeat(105, 190)], &[100, 200]), Duration::ZERO, "under way at the first kill");
     }
 }
