@@ -4,7 +4,7 @@ use super::world::{World, append, cri, line, open};
 use penstock_bench::receiver::Fault;
 use std::fs;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 #[test]
@@ -27,6 +27,20 @@ fn numbered(name: &str, count: usize) -> Vec<String> {
 fn copy_and_truncate(path: &Path, copy: &str) {
     fs::copy(path, path.with_file_name(copy)).unwrap();
     fs::File::options().write(true).open(path).unwrap().set_len(0).unwrap();
+}
+
+/// An agent with little memory whose Loki is away, and its only log file, of which it has read the beginning.
+fn held_up(lines: &[String]) -> (World, PathBuf) {
+    let mut world = World::new();
+    world.settings.more = "memory_bytes_max: 8MiB\n".into();
+    world.loki = "  batch_bytes: 64KiB\n".into();
+    let pod = world.pod("a", &[]);
+    let path = world.logs(pod).join("0.log");
+    world.receiver.set_fault(Some(Fault::Status(503)));
+    append(&path, cri(lines));
+    world.start();
+    world.until("it is held up", || world.metric("push_requests_total{code=\"503\"}") >= 1.0);
+    (world, path)
 }
 
 fn all_once_in_order(world: &World, expected: &[String]) {
@@ -56,16 +70,8 @@ fn copy_under_way() {
 
 /// Held up by a Loki that is away, the agent finds the file longer than it was, but with other content.
 fn regrown_while_held_up() {
-    let mut world = World::new();
-    world.settings.more = "memory_bytes_max: 8MiB\n".into();
-    world.loki = "  batch_bytes: 64KiB\n".into();
-    let pod = world.pod("a", &[]);
-    let path = world.logs(pod).join("0.log");
-    world.receiver.set_fault(Some(Fault::Status(503)));
     let (before, after) = (numbered("before", 8_000), numbered("after", 12_000));
-    append(&path, cri(&before));
-    world.start();
-    world.until("it is held up", || world.metric("push_requests_total{code=\"503\"}") >= 1.0);
+    let (mut world, path) = held_up(&before);
     copy_and_truncate(&path, "0.log.1");
     append(&path, cri(&after));
     world.receiver.set_fault(None);
@@ -75,16 +81,8 @@ fn regrown_while_held_up() {
 
 /// `.1` becomes `.2` before any of it is read.
 fn copies_shifted() {
-    let mut world = World::new();
-    world.settings.more = "memory_bytes_max: 8MiB\n".into();
-    world.loki = "  batch_bytes: 64KiB\n".into();
-    let pod = world.pod("a", &[]);
-    let path = world.logs(pod).join("0.log");
-    world.receiver.set_fault(Some(Fault::Status(503)));
     let rounds: Vec<_> = (0..3).map(|round| numbered(&format!("round{round}"), 6_000)).collect();
-    append(&path, cri(&rounds[0]));
-    world.start();
-    world.until("it is held up", || world.metric("push_requests_total{code=\"503\"}") >= 1.0);
+    let (mut world, path) = held_up(&rounds[0]);
     copy_and_truncate(&path, "0.log.1");
     append(&path, cri(&rounds[1]));
     std::thread::sleep(Duration::from_millis(300));
