@@ -1,8 +1,8 @@
 //! What was handed to the sender since the positions were saved, so that after a crash it goes out again byte for
 //! byte with the same times, and is told apart from new lines that happen to be equal.
 //!
-//! Before a request goes, one record is appended: fingerprints of its entries per label set, the last record of each
-//! std stream in it, and the times that were moved. Written, not synced: a killed agent leaves it whole. It is begun
+//! Before a request goes, one record is appended: fingerprints of its entries per label set, the first and the last
+//! record of each std stream and label set in it, and the times that were lifted or moved. Written, not synced: a killed agent leaves it whole. It is begun
 //! anew when it has grown, with all that is still needed. Reading stops at the first record that is not whole.
 
 use crate::types::position::{FileId, StdStream};

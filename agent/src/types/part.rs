@@ -21,7 +21,7 @@ pub struct Share {
     pub last: Mark,
 }
 
-/// A record whose time was moved to a free nanosecond.
+/// A record whose time is not what it alone gives: lifted, or moved to a free nanosecond.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moved {
     /// Whose.

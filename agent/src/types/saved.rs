@@ -45,7 +45,7 @@ pub struct Recovered {
     /// Offsets of the first and the last record that were handed to the sender, per file, std stream and hash of the
     /// label set: those of another label set may have waited.
     pub sent: HashMap<(FileId, StdStream, u64), RangeInclusive<u64>>,
-    /// Records whose time was moved to a free nanosecond: file, std stream and offset → time.
+    /// Records whose time was lifted or moved to a free nanosecond: file, std stream and offset → time.
     pub moved: HashMap<(FileId, StdStream, u64), i64>,
     /// Fingerprints of the newest entries, per hash of the label set, oldest first.
     pub fingerprints: HashMap<u64, Vec<u64>>,

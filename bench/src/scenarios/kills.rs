@@ -12,7 +12,8 @@ use anyhow::Result;
 use std::time::Duration;
 
 /// What may arrive twice had arrived this long before the kill at most: positions are written within 100 ms of an
-/// answer, and the answer of what was in flight takes its time on a machine that does all of this at once. Shown only in the small form, whose agent and receiver are not optimised.
+/// answer, and the answer of what was in flight takes its time on a machine that does all of this at once. The small
+/// form, whose agent and receiver are not optimised, only prints it.
 const REPEATED_MAX: Duration = Duration::from_millis(250);
 
 /// Plays it.

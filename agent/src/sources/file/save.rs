@@ -34,7 +34,9 @@ impl<D: Disk> FileSource<D> {
         }
         if now.mono < COPY_FOUND_WITHIN {
             // Those not found again yet: their folder could not be looked at, or their head not be read.
-            files.extend(self.saved.values().filter(|saved| !self.met.contains(&saved.id)).cloned());
+            let here: HashSet<FileId> = files.iter().map(|file: &SavedFile| file.id).collect();
+            let is_missing = |saved: &&SavedFile| !self.met.contains(&saved.id) && !here.contains(&saved.id);
+            files.extend(self.saved.values().filter(is_missing).cloned());
         }
         Positions { files }
     }
