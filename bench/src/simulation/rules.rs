@@ -102,9 +102,11 @@ fn ticks(book: &Book, loki: &Loki, allowed: Allowed) -> Result<(), String> {
     Ok(())
 }
 
-/// Within a std stream times do not go back, but for steps of the clock.
+/// Within a std stream times do not go back, but for steps of the clock. After a crash, what had gone out keeps its time,
+/// while records before it may be new entries under labels that changed, with times that are free there.
 fn times(book: &Book) -> Result<(), String> {
-    for stream in book.streams.iter().filter(|stream| !stream.has_own_times) {
+    let is_mixed = |pod: usize| book.has_died && book.relabelled.contains(&pod);
+    for stream in book.streams.iter().filter(|stream| !stream.has_own_times && !is_mixed(stream.pod)) {
         let mut last: Option<(usize, i64)> = None;
         for number in &stream.lines {
             let Some(stored) = &book.lines[*number].stored else {
