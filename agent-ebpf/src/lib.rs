@@ -18,6 +18,8 @@ pub struct RecordHead {
     pub cookie: u64,
     /// Bytes that had left that pipe before these.
     pub sequence: u64,
+    /// `CLOCK_MONOTONIC` at which the first of these bytes left the pipe, nanoseconds.
+    pub read_ns: u64,
     /// `CLOCK_MONOTONIC` of the last write into the pipe, nanoseconds; 0 where that is not known.
     pub written_ns: u64,
     /// Bytes of this record.
@@ -30,7 +32,7 @@ const _: () = assert!(size_of::<RecordHead>() == RecordHead::BYTES);
 
 impl RecordHead {
     /// Size in the ring.
-    pub const BYTES: usize = 32;
+    pub const BYTES: usize = 40;
 
     /// Reads a head from the first bytes of a record, in this machine's byte order. `None` where they are too few.
     #[must_use]
@@ -38,14 +40,15 @@ impl RecordHead {
         let (head, _) = record.split_first_chunk::<{ Self::BYTES }>()?;
         let word = |at: usize| Some(u64::from_ne_bytes(head.get(at..at + 8)?.try_into().ok()?));
         let half = |at: usize| Some(u32::from_ne_bytes(head.get(at..at + 4)?.try_into().ok()?));
-        Some(Self { cookie: word(0)?, sequence: word(8)?, written_ns: word(16)?, length: half(24)?, flags: half(28)? })
+        let [cookie, sequence, read_ns, written_ns] = [word(0)?, word(8)?, word(16)?, word(24)?];
+        Some(Self { cookie, sequence, read_ns, written_ns, length: half(32)?, flags: half(36)? })
     }
 
     /// The bytes of the head, in this machine's byte order.
     #[must_use]
     pub fn to_bytes(self) -> [u8; Self::BYTES] {
         let mut out = [0; Self::BYTES];
-        let fields = [self.cookie, self.sequence, self.written_ns];
+        let fields = [self.cookie, self.sequence, self.read_ns, self.written_ns];
         let fields = fields.iter().flat_map(|field| field.to_ne_bytes());
         let halves = [self.length, self.flags];
         let halves = halves.iter().flat_map(|field| field.to_ne_bytes());
@@ -61,7 +64,14 @@ mod tests {
     use super::*;
 
     const HEAD: RecordHead =
-        RecordHead { cookie: 1 << 60, sequence: 77, written_ns: 3, length: 65_536, flags: FLAG_GAP_BEFORE };
+        RecordHead {
+        cookie: 1 << 60,
+        sequence: 77,
+        read_ns: 4,
+        written_ns: 3,
+        length: 65_536,
+        flags: FLAG_GAP_BEFORE,
+    };
 
     #[test]
     fn a_head_comes_back_as_it_was_written() {

@@ -1,5 +1,6 @@
 //! The types that cross a door between rooms. Constructors check; there is no other behaviour.
 
+pub mod capture;
 pub mod entry;
 pub mod part;
 pub mod pod;

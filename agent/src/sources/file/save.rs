@@ -172,3 +172,52 @@ fn saved_file<F>(instance: &Instance<F>, file: &Tracked<F>, marks: [Mark; 2]) ->
         streams,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sources::file::Read;
+    use crate::sources::file::identity::identify;
+    use crate::sources::file::os::OsDisk;
+    use std::fs;
+    use std::path::Path;
+    use std::time::Duration;
+
+    const LINE: &[u8] = b"2026-08-22T10:00:00.000000001Z stdout F first\n";
+
+    fn at(ms: u64) -> Now {
+        Now { wall_ns: 1, mono: Duration::from_millis(ms) }
+    }
+
+    fn saved(folder: &Path) -> SavedFile {
+        let mut disk = OsDisk::new(folder, &[]).unwrap();
+        let mut file = disk.open(&disk.log_dir().join("ns_p_uid/c/0.log"), false).unwrap();
+        let id = identify("ns_p_uid/c", 0, &mut file).unwrap().unwrap();
+        let (folder, bytes) = ("ns_p_uid/c".to_owned(), LINE.len() as u64);
+        SavedFile { id, folder, restart: 0, bytes, is_finished: false, streams: [SavedStream::default(); 2] }
+    }
+
+    /// Rule: of two records of one file the next start would take either.
+    #[test]
+    fn a_file_whose_first_line_is_learned_late_stands_once_in_the_positions() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ns_p_uid/c/0.log");
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, LINE).unwrap();
+        let saved = saved(folder.path());
+        let of_before = SavedFile { id: FileId(1), ..saved.clone() };
+        fs::write(&path, b"").unwrap();
+        let disk = OsDisk::new(folder.path(), &[]).unwrap();
+        let log_dir = disk.log_dir().to_path_buf();
+        let mut source = FileSource::new(disk, log_dir, 1 << 20, vec![saved.clone(), of_before.clone()], false);
+        source.tick(at(0), &|_, _| true, &mut Vec::new());
+        fs::write(&path, LINE).unwrap();
+        source.tick(at(10_000), &|_, _| true, &mut Vec::new());
+        let read = source.next(at(10_000), &mut [0; 4096], &mut |_| true);
+        assert!(matches!(read, Some(Read::Block { .. })), "{read:?}");
+        let mark = Mark { at: FilePosition { file: 0, offset: 7 }, ..Mark::default() };
+        let ids: Vec<FileId> =
+            source.save(at(10_001), &|_| Some([mark; 2])).files.iter().map(|file| file.id).collect();
+        assert_eq!(ids, [saved.id, of_before.id], "the one that was read, and the one that may still be found");
+    }
+}
