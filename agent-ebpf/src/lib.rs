@@ -9,6 +9,8 @@
 pub const FLAG_GAP_BEFORE: u32 = 1;
 /// The bytes themselves did not fit into the ring or could not be read; `length` still counts them.
 pub const FLAG_BYTES_LOST: u32 = 1 << 1;
+/// Nothing had ever left the pipe before these bytes: its first line begins with them.
+pub const FLAG_FIRST: u32 = 1 << 2;
 
 /// The head of a record; `length` bytes follow it unless [`FLAG_BYTES_LOST`] is set.
 #[repr(C)]

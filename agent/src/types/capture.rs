@@ -15,6 +15,8 @@ pub struct Fragment<'a> {
     /// Bytes that had left the pipe before these, since it is followed. More than what came so far: a gap of just that
     /// many bytes.
     pub sequence: u64,
+    /// Nothing had ever left the pipe before these.
+    pub is_first: bool,
     /// Bytes left the pipe unseen before these, nobody knows how many.
     pub is_gap_before: bool,
     /// When the first of these bytes left the pipe, nanoseconds since the Unix epoch.
