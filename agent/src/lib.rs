@@ -9,6 +9,7 @@ pub mod checkpoint;
 pub mod discovery;
 pub mod encode;
 pub mod framing;
+pub mod handover;
 pub mod label;
 pub mod parse;
 pub mod send;

@@ -134,3 +134,11 @@ pub const KNOWN_PODS_INTERVAL: Duration = Duration::from_secs(5);
 pub const POD_FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// From one look at the static pod file to the next.
 pub const STATIC_POLL_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long a log file may be at rest while complete lines were captured; then they are shipped without it.
+pub const FILE_AT_REST: Duration = Duration::from_secs(2);
+/// Lines of a std stream that were shipped ahead and that its file has not shown yet, 56 bytes each; beyond it the file
+/// ships, or, where the file is at rest, the oldest counts as not confirmed.
+pub const PENDING_LINES_MAX: usize = 65_536;
+/// A line shipped ahead that the file has not shown, though it shows lines this much later, will not come.
+pub const UNSEEN_AFTER: Duration = Duration::from_secs(10);

@@ -182,6 +182,11 @@ impl Receiver {
         }))
     }
 
+    /// Hands out every stored entry in order of arrival, one at a time: there may be tens of millions.
+    pub fn each_entry(&self, take: &mut dyn FnMut(&StoredEntry)) {
+        self.shared.read(|store| store.kept.iter().filter_map(|kept| stored_entry(store, kept)).for_each(|e| take(&e)));
+    }
+
     /// Closes the listener and all connections; what is stored goes with it. To be away and come back with the store
     /// use [`Fault::Refuse`].
     pub async fn stop(self) {

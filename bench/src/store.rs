@@ -37,8 +37,7 @@ impl Store for Receiver {
     }
 
     fn each(&self, take: &mut dyn FnMut(&Stored<'_>)) {
-        // `{}` selects everything and always parses.
-        for entry in self.entries("{}").unwrap_or_default() {
+        self.each_entry(&mut |entry| {
             let metadata = |name: &str| {
                 let pair = entry.structured_metadata.iter().find(|(key, _)| key == name);
                 pair.map_or("", |(_, value)| value)
@@ -50,6 +49,6 @@ impl Store for Receiver {
             entry.labels.hash(&mut labels);
             let label_set = labels.finish();
             take(&Stored { source: &source, label_set, time_ns: entry.time_ns, line: &entry.line });
-        }
+        });
     }
 }

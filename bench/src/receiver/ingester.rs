@@ -51,8 +51,8 @@ pub(crate) struct Kept {
     pub(crate) time_ns: i64,
     /// The line.
     pub(crate) line: Bytes,
-    /// As sent, names normalised.
-    pub(crate) metadata: Vec<LabelPair>,
+    /// As sent, names normalised; shared with the entry before it in its stream where that has the same.
+    pub(crate) metadata: Arc<[LabelPair]>,
     /// `detected_level`.
     pub(crate) level: Option<Bytes>,
     /// Arrival, nanoseconds since 1970.
@@ -87,6 +87,8 @@ pub(crate) struct Ingester {
     pub(crate) labels: Vec<Arc<StreamLabels>>,
     /// Entries in order of arrival; empty without `keep_entries`.
     pub(crate) kept: Vec<Kept>,
+    /// Of the newest entry kept of each stream.
+    newest_metadata: Vec<Arc<[LabelPair]>>,
     streams: Vec<Stream>,
     by_text: HashMap<String, usize>,
     seen: Seen,
@@ -100,6 +102,7 @@ impl Ingester {
         Self {
             labels: Vec::new(),
             kept: Vec::new(),
+            newest_metadata: Vec::new(),
             streams: Vec::new(),
             by_text: HashMap::new(),
             seen: Seen::new(if keep_entries { usize::MAX } else { seen_entries }),
@@ -165,6 +168,7 @@ impl Ingester {
         self.by_text.insert(labels.text.clone(), index);
         self.streams.push(Stream::new(limits, now_ns));
         self.labels.push(Arc::clone(labels));
+        self.newest_metadata.push(Arc::default());
         Some(index)
     }
 
@@ -201,10 +205,19 @@ impl Ingester {
             stats.last_arrival_ns = context.now_ns;
             if self.keep_entries {
                 let CheckedEntry { time_ns, line, metadata, level, .. } = entry;
+                let metadata = self.shared_metadata(stream, metadata);
                 let (received_ns, request_no) = (context.now_ns, context.request_no);
                 self.kept.push(Kept { stream, time_ns, line, metadata, level, received_ns, request_no });
             }
         }
+    }
+
+    fn shared_metadata(&mut self, stream: usize, metadata: Vec<LabelPair>) -> Arc<[LabelPair]> {
+        let Some(newest) = self.newest_metadata.get_mut(stream) else { return metadata.into() };
+        if **newest != *metadata {
+            *newest = metadata.into();
+        }
+        Arc::clone(newest)
     }
 }
 

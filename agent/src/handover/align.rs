@@ -1,0 +1,115 @@
+//! Where captured lines stand in the file: the place of a run of lines that both witnesses saw, where it is certain.
+//!
+//! In: the newest lines of the file and those of the pipe. Out: which captured line is the newest file line, or none.
+//! Never: a guess. Late is fine, wrong is not.
+//!
+//! A run counts that ends with the newest file line. It has at least two lines and 64 bytes, and is longer than any
+//! other run that both ends have in common, in the pipe's lines and in the file's own: what repeats proves nothing. A
+//! captured line that left the pipe after the runtime had noted the file line cannot be that line, so what was written
+//! earlier and is still on its way through the runtime is not taken for what was captured since.
+//!
+//! Where both are known from their first line on, and the pipe is known to be this std stream, their lines stand at the
+//! same places: no run is needed ([`from_start`]).
+
+use super::fingerprint::Fingerprint;
+use super::window::Window;
+use std::collections::VecDeque;
+
+/// Lines of a run at the least.
+pub const RUN_LINES_MIN: usize = 2;
+/// Bytes of a run at the least.
+pub const RUN_BYTES_MIN: u64 = 64;
+/// File lines that are remembered; a run cannot be longer.
+const RECENT_LINES_MAX: usize = 256;
+/// How much the conversion between the kernel's clock and the wall clock may err, nanoseconds.
+const CLOCK_ERROR_NS: i64 = 100_000;
+
+/// The newest lines of a file.
+#[derive(Debug, Default)]
+pub struct Recent {
+    lines: VecDeque<Fingerprint>,
+    /// The runtime's time of the newest.
+    time_ns: Option<i64>,
+    /// All lines that the container instance ever wrote are among them.
+    is_complete: bool,
+}
+
+impl Recent {
+    /// `is_from_start`: the next line is the container instance's first.
+    #[must_use]
+    pub fn new(is_from_start: bool) -> Self {
+        Self { is_complete: is_from_start, ..Self::default() }
+    }
+
+    /// Takes in the next line of the file.
+    pub fn push(&mut self, print: Fingerprint, time_ns: i64) {
+        self.lines.push_back(print);
+        self.time_ns = Some(time_ns);
+        if self.lines.len() > RECENT_LINES_MAX {
+            self.lines.pop_front();
+            self.is_complete = false;
+        }
+    }
+
+    /// The runtime's time of the newest line, where there is one.
+    #[must_use]
+    pub fn newest_ns(&self) -> Option<i64> {
+        self.time_ns
+    }
+
+    /// Memory held, bytes.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        self.lines.capacity() * size_of::<Fingerprint>()
+    }
+}
+
+/// How many lines the two have in common, ending with the ones at these places, up to all of `file`.
+fn common(file: &VecDeque<Fingerprint>, end: usize, other: &dyn Fn(usize) -> Option<Fingerprint>, place: usize) -> usize {
+    (0..=end.min(place)).take_while(|back| file.get(end - back).copied() == other(place - back)).count()
+}
+
+/// Where both witnesses are known from their first line on: how many captured lines the file has. `None` where that is
+/// not known, or where they differ.
+#[must_use]
+pub fn from_start(window: &Window, recent: &Recent) -> Option<usize> {
+    let lines = recent.lines.len();
+    let is_same = || recent.lines.iter().enumerate().all(|(place, print)| is_captured(window, place, *print));
+    (window.is_from_start() && recent.is_complete && lines <= window.len() && is_same()).then_some(lines)
+}
+
+fn is_captured(window: &Window, place: usize, print: Fingerprint) -> bool {
+    window.get(place).is_some_and(|seen| seen.print == print)
+}
+
+/// The place in `window` of the newest line of `recent`. `lines_min` asks for a longer run than usual.
+#[must_use]
+pub fn align(window: &Window, recent: &Recent, lines_min: usize) -> Option<usize> {
+    let (file, newest_ns) = (&recent.lines, recent.time_ns?);
+    let end = file.len().checked_sub(1)?;
+    let newest = *file.get(end)?;
+    let captured = |place: usize| window.get(place).map(|seen| seen.print);
+    let is_possible = |place: &usize| {
+        window
+            .get(*place)
+            .is_some_and(|seen| seen.print == newest && seen.ended_ns <= newest_ns.saturating_add(CLOCK_ERROR_NS))
+    };
+    let mut best: Option<(usize, usize)> = None;
+    let mut second = 0;
+    for place in (0..window.len()).filter(is_possible) {
+        let lines = common(file, end, &captured, place);
+        match best {
+            Some((_, longest)) if lines <= longest => second = second.max(lines),
+            _ => {
+                second = second.max(best.map_or(0, |(_, longest)| longest));
+                best = Some((place, lines));
+            }
+        }
+    }
+    let (place, lines) = best?;
+    let own = |place: usize| file.get(place).copied();
+    let repeats = (0..end).map(|earlier| common(file, end, &own, earlier)).max().unwrap_or(0);
+    let wanted = lines_min.max(RUN_LINES_MIN).max(second + 1).max(repeats + 1);
+    let bytes: u64 = (0..lines).filter_map(|back| captured(place - back)).map(|print| print.advance()).sum();
+    (lines >= wanted && bytes >= RUN_BYTES_MIN).then_some(place)
+}

@@ -1,0 +1,322 @@
+//! The states of one std stream: who ships its lines, and how that changes.
+//!
+//! ```text
+//!          place in the file certain                 file at rest for 2 s
+//!   File ───────────────────────────────► Ahead ────────────────────────► Alone
+//!    ▲                                    │  ▲                              │  ▲
+//!    └── gap, skipped runs, mismatch, ────┘  └─── its lines are found ──────┘  │
+//!    │   pipe gone, memory full                                                │
+//!    └───────────── file at rest for 2 s, the pipe is certainly this one ──────┘
+//! ```
+//! Lines shipped ahead stay pending until the file shows them, also after a fall-back to the file.
+
+use super::align::{RUN_BYTES_MIN, RUN_LINES_MIN, Recent, align, from_start};
+use super::fingerprint::Fingerprint;
+use super::pending::{Pending, Sent};
+use super::window::Window;
+use crate::limits::{FILE_AT_REST, PENDING_LINES_MAX, UNSEEN_AFTER};
+use crate::metrics::label::Mode;
+use std::time::Duration;
+
+/// The longest run that is asked for after places turned out wrong.
+const RUN_LINES_ASKED_MAX: usize = 64;
+
+/// Why a std stream is in its mode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// Its place in the file is not known yet.
+    Start,
+    /// Captured lines were found in the file.
+    Aligned,
+    /// Both witnesses are known from the first line on.
+    FromStart,
+    /// The file does not grow.
+    AtRest,
+    /// Captured bytes are missing.
+    Gap,
+    /// The kernel skipped runs of the program.
+    Skipped,
+    /// The file shows another line than was captured.
+    Mismatch,
+    /// The file shows a line that was not captured.
+    Unseen,
+    /// Nothing comes from the pipe any more.
+    PipeGone,
+    /// The memory budget is used up, or the lines of others are waited for.
+    Held,
+    /// Too many lines wait for the file.
+    WindowFull,
+}
+
+impl Why {
+    /// As in the label of the metric.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Aligned => "aligned",
+            Self::FromStart => "from_start",
+            Self::AtRest => "file_at_rest",
+            Self::Gap => "gap",
+            Self::Skipped => "skipped_runs",
+            Self::Mismatch => "mismatch",
+            Self::Unseen => "unseen_line",
+            Self::PipeGone => "pipe_gone",
+            Self::Held => "held",
+            Self::WindowFull => "window_full",
+        }
+    }
+}
+
+/// What becomes of a line of the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileLine {
+    /// It is to be shipped.
+    Ship,
+    /// It was shipped ahead.
+    Confirmed(Sent),
+}
+
+/// What happened since the last look, for the metrics.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Lines shipped ahead that the file showed.
+    pub confirmed: u64,
+    /// Lines shipped from the capture that the file did not show.
+    pub unconfirmed: u64,
+    /// File lines that were not the captured line at their place.
+    pub mismatched: u64,
+    /// Changes of the mode.
+    pub changes: Vec<(Mode, Why)>,
+}
+
+/// One std stream.
+#[derive(Debug)]
+pub struct Handover {
+    mode: Mode,
+    why: Why,
+    pending: Pending,
+    recent: Recent,
+    /// The file does not follow the pending lines one by one: each of its lines is looked for among them.
+    is_searching: bool,
+    /// Lines and bytes of the file, the newest ones, that were the oldest pending line each.
+    run: (usize, u64),
+    /// Lines of a run that are asked for.
+    lines_min: usize,
+    /// When the file showed a line (monotonic).
+    grown_at: Duration,
+    counts: Counts,
+}
+
+impl Handover {
+    /// A std stream on its file. `is_from_start`: the next file line is the container instance's first.
+    #[must_use]
+    pub fn new(is_from_start: bool, now: Duration) -> Self {
+        Self {
+            mode: Mode::File,
+            why: Why::Start,
+            pending: Pending::default(),
+            recent: Recent::new(is_from_start),
+            is_searching: false,
+            run: (0, 0),
+            lines_min: RUN_LINES_MIN,
+            grown_at: now,
+            counts: Counts::default(),
+        }
+    }
+
+    /// Who ships.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Why.
+    #[must_use]
+    pub fn why(&self) -> Why {
+        self.why
+    }
+
+    /// Lines that were shipped ahead and not seen in the file.
+    #[must_use]
+    pub fn pending(&self) -> &Pending {
+        &self.pending
+    }
+
+    /// Memory held, bytes.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        self.pending.memory_bytes() + self.recent.memory_bytes()
+    }
+
+    /// What happened since the last call.
+    pub fn take_counts(&mut self) -> Counts {
+        std::mem::take(&mut self.counts)
+    }
+
+    /// The file shows a line; `time_ns` is the runtime's time of it.
+    pub fn file_line(&mut self, print: Fingerprint, time_ns: i64, now: Duration) -> FileLine {
+        self.recent.push(print, time_ns);
+        self.grown_at = now;
+        if self.pending.is_empty() {
+            self.run = (0, 0);
+            if self.mode == Mode::Ahead {
+                self.fall_back(Why::Unseen);
+            }
+            return FileLine::Ship;
+        }
+        if let Some(sent) = self.pending.take_first(print) {
+            self.run = (self.run.0 + 1, self.run.1 + print.advance());
+            return self.confirmed(sent);
+        }
+        self.run = (0, 0);
+        if !self.is_searching {
+            self.is_searching = true;
+            self.counts.mismatched += 1;
+            self.lines_min = (self.lines_min * 2).min(RUN_LINES_ASKED_MAX);
+            if self.mode == Mode::Ahead {
+                self.fall_back(Why::Mismatch);
+            }
+        }
+        let Some(before) = self.pending.find(print) else { return FileLine::Ship };
+        self.counts.unconfirmed += self.pending.forget(before);
+        match self.pending.take_first(print) {
+            Some(sent) => {
+                self.run = (1, print.advance());
+                self.confirmed(sent)
+            }
+            None => FileLine::Ship,
+        }
+    }
+
+    fn confirmed(&mut self, sent: Sent) -> FileLine {
+        self.counts.confirmed += 1;
+        self.is_searching &= !self.pending.is_empty();
+        let is_sure = self.run.0 >= self.lines_min && self.run.1 >= RUN_BYTES_MIN;
+        if self.mode == Mode::Alone && is_sure {
+            self.is_searching = false;
+            self.change(Mode::Ahead, Why::Aligned);
+        }
+        FileLine::Confirmed(sent)
+    }
+
+    /// Whether captured lines are to be shipped.
+    #[must_use]
+    pub fn takes_captured(&self) -> bool {
+        self.mode != Mode::File
+    }
+
+    /// A captured line was shipped.
+    pub fn shipped(&mut self, sent: Sent) {
+        debug_assert!(self.takes_captured(), "a captured line was shipped while the file ships");
+        self.pending.push(sent);
+        if self.pending.len() > PENDING_LINES_MAX {
+            if self.mode == Mode::Alone {
+                self.counts.unconfirmed += self.pending.forget(1);
+            } else {
+                self.fall_back(Why::WindowFull);
+            }
+        }
+    }
+
+    /// The capture cannot be relied on: the file ships. Alone it goes on: there is nothing to fall back on, and what is
+    /// missing is shipped when the file shows it.
+    pub fn lost_captured(&mut self, why: Why) {
+        if self.mode == Mode::Ahead {
+            self.fall_back(why);
+        }
+    }
+
+    /// Nothing more comes from the pipe, or it must not be shipped.
+    pub fn fall_back(&mut self, why: Why) {
+        if self.mode == Mode::File {
+            self.why = why;
+        } else {
+            self.change(Mode::File, why);
+        }
+    }
+
+    /// Looks for the place of the captured lines in the file, which was read to its end. Where it is certain the std
+    /// stream goes ahead, and `window` holds what is to be shipped next; all its lines have their bytes.
+    /// `is_this_one`: the pipe is known to be this std stream.
+    pub fn go_ahead(&mut self, window: &mut Window, is_this_one: bool) -> bool {
+        if self.mode != Mode::File || !(self.pending.is_empty() || self.is_searching) {
+            return false;
+        }
+        let from_start = if is_this_one { from_start(window, &self.recent) } else { None };
+        let (next, why) = match from_start {
+            Some(lines) => (lines, Why::FromStart),
+            None => match align(window, &self.recent, self.lines_min) {
+                Some(place) => (place + 1, Why::Aligned),
+                None => return false,
+            },
+        };
+        if !window.is_whole_from(next) {
+            return false;
+        }
+        for _ in 0..next {
+            window.drop_first();
+        }
+        // The file is past them.
+        self.counts.unconfirmed += self.pending.forget(self.pending.len());
+        self.is_searching = false;
+        self.change(Mode::Ahead, why);
+        true
+    }
+
+    /// The file was read to its end, and does not grow while captured lines wait for it: they are shipped alone. `window`
+    /// holds what was captured and not shipped, and is left with what is to be shipped now: lines whose bytes are
+    /// kept, and which the file cannot hold yet. `is_this_one` as in [`Handover::go_ahead`].
+    pub fn go_alone(&mut self, window: &mut Window, is_this_one: bool, wall_ns: i64, now: Duration) -> bool {
+        let is_old = |read_ns: i64| wall_ns.saturating_sub(read_ns) >= nanoseconds(FILE_AT_REST);
+        if now < self.grown_at + FILE_AT_REST {
+            return false;
+        }
+        match self.mode {
+            Mode::Alone => return false,
+            Mode::Ahead if self.pending.first().is_some_and(|sent| is_old(sent.read_ns)) => {}
+            Mode::File if is_this_one => {
+                let newest_ns = self.recent.newest_ns().unwrap_or(i64::MIN);
+                while window.first().is_some_and(|seen| seen.read_ns <= newest_ns) || !window.is_whole_from(0) {
+                    window.drop_first();
+                }
+                if !window.first().is_some_and(|seen| is_old(seen.read_ns)) {
+                    return false;
+                }
+            }
+            _ => return false,
+        }
+        self.is_searching = true;
+        self.run = (0, 0);
+        self.change(Mode::Alone, Why::AtRest);
+        true
+    }
+
+    /// The file was read to its end; its newest line tells which pending lines will not come any more.
+    pub fn file_read(&mut self) {
+        if self.mode != Mode::File || !self.is_searching {
+            return;
+        }
+        let newest_ns = self.recent.newest_ns().unwrap_or(i64::MIN);
+        let is_passed = |sent: &&Sent| sent.read_ns.saturating_add(nanoseconds(UNSEEN_AFTER)) < newest_ns;
+        let passed = self.pending.iter().take_while(is_passed).count();
+        self.counts.unconfirmed += self.pending.forget(passed);
+        self.is_searching = !self.pending.is_empty();
+    }
+
+    /// The container instance has ended and its files were read to their end.
+    pub fn ended(&mut self) {
+        self.fall_back(Why::PipeGone);
+        self.counts.unconfirmed += self.pending.forget(self.pending.len());
+        self.is_searching = false;
+    }
+
+    fn change(&mut self, mode: Mode, why: Why) {
+        (self.mode, self.why) = (mode, why);
+        self.counts.changes.push((mode, why));
+    }
+}
+
+fn nanoseconds(time: Duration) -> i64 {
+    i64::try_from(time.as_nanos()).unwrap_or(i64::MAX)
+}
