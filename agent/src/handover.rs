@@ -7,6 +7,7 @@
 //! What always holds, whatever the two witnesses say:
 //! 1. A file line that is not shipped was paired with a captured line of the same length and hash that was.
 //! 2. A captured line is paired once at most.
+//!
 //! So a wrong guess about which line is which can double a line, and cannot lose one.
 
 pub mod align;

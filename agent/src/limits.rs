@@ -142,3 +142,17 @@ pub const FILE_AT_REST: Duration = Duration::from_secs(2);
 pub const PENDING_LINES_MAX: usize = 65_536;
 /// A line shipped ahead that the file has not shown, though it shows lines this much later, will not come.
 pub const UNSEEN_AFTER: Duration = Duration::from_secs(10);
+
+/// Bytes taken out of the ring before files and answers are looked at again.
+pub const CAPTURED_BYTES_PER_TURN: usize = 64 * 1024 * 1024;
+/// Bytes of captured lines that one pipe keeps, at the least and at the most, until their place in the file is known or
+/// the file is at rest; the oldest are forgotten first. All pipes share an eighth of `memory_bytes_max`.
+pub const WINDOW_BYTES_MIN: usize = 4 * 1024;
+/// See [`WINDOW_BYTES_MIN`].
+pub const WINDOW_BYTES_MAX: usize = 512 * 1024;
+/// What comes of a pipe before it is known whose it is is kept for so long.
+pub const UNKNOWN_PIPE_KEPT: Duration = Duration::from_secs(10);
+/// A std stream whose place in the file was not certain is looked at again after this time, doubled with each failure.
+pub const ALIGN_AGAIN_MIN: Duration = Duration::from_millis(1);
+/// The longest such time.
+pub const ALIGN_AGAIN_MAX: Duration = Duration::from_millis(500);

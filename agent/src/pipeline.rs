@@ -5,6 +5,7 @@
 
 mod answers;
 mod block;
+mod capture;
 mod catch_up;
 mod containers;
 mod gate;
@@ -23,6 +24,8 @@ use crate::metrics::Metrics;
 use crate::parse::Shaper;
 use crate::repeat::Repeats;
 use crate::send::deliver::Delivery;
+use crate::sources::ebpf::tap::Absent;
+use crate::sources::ebpf::tap::Tap;
 use crate::sources::file::disk::Disk;
 use crate::sources::file::{Event, FileSource, InstanceKey, Read};
 use crate::types::part::LabelSetId;
@@ -113,10 +116,11 @@ impl Settings {
 }
 
 /// The data path of the agent.
-pub struct Pipeline<D: Disk> {
+pub struct Pipeline<D: Disk, T: Tap = Absent> {
     settings: Settings,
     metrics: Arc<Metrics>,
     source: FileSource<D>,
+    capture: capture::Capture<T>,
     pods: KnownPods,
     /// Sorted, so that a seed of the simulation plays the same every time.
     containers: BTreeMap<InstanceKey, Container>,
@@ -148,11 +152,18 @@ pub struct Pipeline<D: Disk> {
     is_stopping: bool,
 }
 
-impl<D: Disk> Pipeline<D> {
-    /// A pipeline over `source`, going on from what the last run left.
+impl<D: Disk, T: Tap> Pipeline<D, T> {
+    /// A pipeline over `source`, and over `tap` where there is a kernel source, going on from what the last run left.
     #[must_use]
-    pub fn new(settings: Settings, source: FileSource<D>, recovered: Recovered, metrics: Arc<Metrics>) -> Self {
+    pub fn new(
+        settings: Settings,
+        source: FileSource<D>,
+        tap: Option<T>,
+        recovered: Recovered,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         Self {
+            capture: capture::Capture::new(tap),
             shaper: Shaper::new(settings.line),
             batch: Batch::new(settings.batch_bytes),
             linger: Linger::new(settings.linger_max),
@@ -186,6 +197,7 @@ impl<D: Disk> Pipeline<D> {
     /// Does what there is to do, for a bounded time: takes in changes, reads some blocks, sends what is due, saves.
     pub fn step(&mut self, now: Now, outside: &mut dyn Outside) {
         self.take_events(now);
+        let has_captured = self.drain_captured(now);
         let mut buffer = std::mem::take(&mut self.block);
         for _ in 0..BLOCKS_PER_STEP {
             if self.is_stopping || !self.read_some(now, &mut buffer) {
@@ -193,6 +205,10 @@ impl<D: Disk> Pipeline<D> {
             }
         }
         self.block = buffer;
+        if !has_captured {
+            self.capture_rests();
+        }
+        self.go_ahead_where_due(now);
         self.counts.add_to(&self.metrics);
         self.pump(now, outside);
         self.save_if_due(now, outside);
@@ -200,6 +216,9 @@ impl<D: Disk> Pipeline<D> {
             self.second_at = now.mono + Duration::from_secs(1);
             self.drop_unknown(now);
             self.release_gone();
+            self.go_alone_where_due(now);
+            self.tell_handover();
+            self.tell_capture();
             self.show_gauges();
         }
     }
@@ -239,6 +258,8 @@ impl<D: Disk> Pipeline<D> {
         });
         match read {
             Some(Read::Block { key, at, length, is_last }) => {
+                // What the file shows left its pipe before: nothing of the block comes later out of the ring.
+                self.drain_captured(now);
                 let end = crate::framing::split::BlockEnd::of(length == buffer.len(), is_last);
                 let block = buffer.get(..length).unwrap_or_default();
                 self.take_block(key, at, block, end, now);
@@ -255,6 +276,7 @@ impl<D: Disk> Pipeline<D> {
     #[must_use]
     pub fn wait(&self, now: Now) -> Duration {
         let mut at = self.saving.due().min(self.delivery.deadline()).min(self.second_at);
+        at = at.min(self.capture_deadline());
         // What waits for an answer to its label set, or for a free place, needs no time.
         let opens_at = self.delivery.opens_at();
         let is_ready = || self.batch.ready_bytes(&|id| self.delivery.is_busy(id)) > 0;
@@ -294,7 +316,13 @@ impl<D: Disk> Pipeline<D> {
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
         let fixed = self.block.capacity() + self.body.capacity() + self.scratch.capacity();
-        fixed + self.batch.waiting_bytes() + self.delivery.bytes() + self.open_bytes + self.batch.unique_bytes()
+        let captured = self.capture.bytes + self.capture.pending_bytes;
+        fixed
+            + captured
+            + self.batch.waiting_bytes()
+            + self.delivery.bytes()
+            + self.open_bytes
+            + self.batch.unique_bytes()
     }
 
     fn gate(&self) -> Gate {

@@ -118,7 +118,7 @@ fn pipeline(
     let skips_existing = config.start_at == StartAt::End && loaded.is_first_start;
     let source = FileSource::new(disk, log_dir, config.backlog_bytes_max, loaded.positions.files, skips_existing);
     let seed = clock.now().wall_ns.cast_unsigned() ^ u64::from(std::process::id());
-    let pipeline = Pipeline::new(Settings::new(config, seed), source, recovered, Arc::clone(metrics));
+    let pipeline = Pipeline::new(Settings::new(config, seed), source, None, recovered, Arc::clone(metrics));
     Ok((journal, pipeline))
 }
 

@@ -1,8 +1,22 @@
 //! Writing one entry into an open part.
 
 use crate::encode;
-use crate::types::part::{Moved, Part, Share};
+use crate::types::part::{Ahead, Moved, Part, Share};
 use crate::types::position::{Mark, StreamKey};
+
+/// Where an entry comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A record of a log file, which starts here.
+    File(Mark),
+    /// A captured line, shipped ahead of its file.
+    Ahead {
+        /// Stream position of its first byte.
+        position: u64,
+        /// Hash of its content as the pipe had it.
+        hash: u64,
+    },
+}
 
 /// An entry to append, with where it comes from.
 #[derive(Clone, Copy, Debug)]
@@ -19,12 +33,12 @@ pub struct OpenEntry<'a> {
     pub metadata: &'a [u8],
     /// Bytes of the metadata as Loki counts them.
     pub metadata_counted_bytes: usize,
-    /// The runtime's time of the record.
-    pub runtime_ns: i64,
+    /// When the record was written, as far as that is known.
+    pub written_ns: i64,
     /// Whose record.
     pub stream: StreamKey,
-    /// Where the record starts.
-    pub start: Mark,
+    /// Where the record comes from.
+    pub place: Place,
 }
 
 impl OpenEntry<'_> {
@@ -34,28 +48,41 @@ impl OpenEntry<'_> {
         encode::entry_bytes(time_ns, self.line.len(), self.metadata.len())
     }
 
-    /// Appends it; true where the part had nothing of this std stream before.
+    /// Appends it; true where the part had nothing of this std stream from this witness before.
     pub(super) fn append_to(&self, part: &mut Part, time_ns: i64, fingerprint: u64) -> bool {
         encode::entry(&mut part.entries, time_ns, self.line, self.metadata);
-        part.oldest_ns = if part.count == 0 { self.runtime_ns } else { part.oldest_ns.min(self.runtime_ns) };
+        part.oldest_ns = if part.count == 0 { self.written_ns } else { part.oldest_ns.min(self.written_ns) };
         part.count += 1;
         part.line_bytes += self.line.len() as u64;
         part.counted_bytes += (self.line.len() + self.metadata_counted_bytes) as u64;
         part.fingerprints.push(fingerprint);
         part.resent += u32::from(self.sent_at_ns.is_some());
-        if Some(time_ns) != self.alone_ns {
-            part.moved.push(Moved { stream: self.stream, start: self.start, time_ns });
-        }
-        // Lines mostly come in runs of one std stream, the newest share first in line.
-        match part.shares.iter_mut().rev().find(|share| share.stream == self.stream) {
-            Some(share) => {
-                share.last = self.start;
-                false
+        match self.place {
+            Place::File(start) => {
+                if Some(time_ns) != self.alone_ns {
+                    part.moved.push(Moved { stream: self.stream, start, time_ns });
+                }
+                update_share(part, self.stream, |share| {
+                    let first = share.records.map(|[first, _]| first);
+                    share.records = Some([first.unwrap_or(start), start]);
+                    first.is_none()
+                })
             }
-            None => {
-                part.shares.push(Share { stream: self.stream, first: self.start, last: self.start });
-                true
+            Place::Ahead { position, hash } => {
+                part.ahead.push(Ahead { stream: self.stream, position, hash, time_ns });
+                update_share(part, self.stream, |share| !std::mem::replace(&mut share.has_ahead, true))
             }
         }
     }
+}
+
+fn update_share(part: &mut Part, stream: StreamKey, update: impl FnOnce(&mut Share) -> bool) -> bool {
+    // Lines mostly come in runs of one std stream, the newest share first in line.
+    if let Some(share) = part.shares.iter_mut().rev().find(|share| share.stream == stream) {
+        return update(share);
+    }
+    let mut share = Share { stream, records: None, has_ahead: false };
+    let is_new = update(&mut share);
+    part.shares.push(share);
+    is_new
 }

@@ -12,9 +12,9 @@ fn append(batch: &mut Batch, text: &str, line: &[u8]) {
         sent_at_ns: None,
         metadata: &[],
         metadata_counted_bytes: 0,
-        runtime_ns: 1,
+        written_ns: 1,
         stream: StreamKey(0),
-        start: Mark::default(),
+        place: open::Place::File(Mark::default()),
     };
     batch.append(id, &entry).unwrap();
 }

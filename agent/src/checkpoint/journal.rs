@@ -18,6 +18,7 @@ const BYTES_MIN: u64 = 4 * 1024 * 1024;
 const FINGERPRINTS: u8 = 1;
 const MOVED: u8 = 3;
 const SENT: u8 = 4;
+const AHEAD: u8 = 5;
 
 /// One record under construction.
 #[derive(Clone, Debug)]
@@ -60,6 +61,15 @@ impl Record {
         self.bytes.extend_from_slice(&time_ns.to_le_bytes());
     }
 
+    /// The line at this stream position went out ahead of the files of the instance with this hash ([`instance_hash`]):
+    /// the hash of its content and its time.
+    pub fn ahead(&mut self, instance: u64, std_stream: StdStream, position: u64, hash: u64, time_ns: i64) {
+        self.bytes.push(AHEAD);
+        self.place(FileId(instance), std_stream, position);
+        self.bytes.extend_from_slice(&hash.to_le_bytes());
+        self.bytes.extend_from_slice(&time_ns.to_le_bytes());
+    }
+
     fn place(&mut self, file: FileId, std_stream: StdStream, offset: u64) {
         self.bytes.extend_from_slice(&file.0.to_le_bytes());
         self.bytes.push(u8::from(std_stream == StdStream::Stderr));
@@ -84,6 +94,12 @@ impl Record {
 #[must_use]
 pub fn label_set_hash(text: &str) -> u64 {
     xxh3_64(text.as_bytes())
+}
+
+/// How the journal names a container instance: its folder, `NAMESPACE_POD_UID/CONTAINER`, and its restart counter.
+#[must_use]
+pub fn instance_hash(folder: &str, restart: u32) -> u64 {
+    xxh3_64(format!("{folder}\0{restart}").as_bytes())
 }
 
 /// Reads a journal; whatever follows a record that is not whole is left. Any bytes may come in.
@@ -134,6 +150,11 @@ impl Reader<'_> {
                 let place = self.place()?;
                 let time_ns = i64::from_le_bytes(self.chunk()?);
                 out.moved.insert(place, time_ns);
+            }
+            AHEAD => {
+                let (instance, std_stream, position) = self.place()?;
+                let (hash, time_ns) = (self.word()?, i64::from_le_bytes(self.chunk()?));
+                out.ahead.insert((instance.0, std_stream, position), (hash, time_ns));
             }
             _ => return None,
         }

@@ -167,7 +167,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn positions() -> Positions {
-        let stream = SavedStream { offset: 7, position: 5, last_time_ns: -3 };
+        let stream = SavedStream { offset: 7, position: 5, last_time_ns: -3, ahead: 9 };
         let file = SavedFile {
             id: FileId(u64::MAX),
             folder: "ns_p_u/c".into(),

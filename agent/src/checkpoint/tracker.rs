@@ -9,6 +9,26 @@ struct Tracked {
     read_to: Mark,
     /// Parts that hold records of it and are not answered for, each with the first such record.
     unanswered: Vec<(PartId, Mark)>,
+    /// Parts that hold lines of it shipped ahead of its files and are not answered for.
+    ahead: Vec<Ahead>,
+    /// Stream position behind the last line that was shipped ahead.
+    ahead_to: u64,
+}
+
+/// Lines in one part that were shipped ahead.
+#[derive(Clone, Copy, Debug)]
+struct Ahead {
+    part: PartId,
+    /// The part into which the lines were put, of which this one is left.
+    origin: PartId,
+    /// Stream position of the first of them.
+    first: u64,
+}
+
+impl Tracked {
+    fn is_settled(&self) -> bool {
+        self.unanswered.is_empty() && self.ahead.is_empty()
+    }
 }
 
 /// The positions of all std streams.
@@ -21,7 +41,8 @@ pub struct Tracker {
 impl Tracker {
     /// Begins to follow a std stream, of which everything before `start` is answered for.
     pub fn open(&mut self, start: Mark) -> StreamKey {
-        let tracked = Some(Tracked { read_to: start, unanswered: Vec::new() });
+        let tracked =
+            Some(Tracked { read_to: start, unanswered: Vec::new(), ahead: Vec::new(), ahead_to: start.ahead });
         if let Some(key) = self.free.pop()
             && let Some(slot) = self.streams.get_mut(key.0 as usize)
         {
@@ -51,6 +72,30 @@ impl Tracker {
         }
     }
 
+    /// A part holds lines of this std stream that are ahead of its files, the first at this stream position.
+    pub fn expect(&mut self, part: PartId, stream: StreamKey, first: u64) {
+        if let Some(tracked) = self.get(stream) {
+            tracked.ahead.push(Ahead { part, origin: part, first });
+        }
+    }
+
+    /// Lines up to this stream position were shipped ahead.
+    pub fn ahead_to(&mut self, stream: StreamKey, position: u64) {
+        if let Some(tracked) = self.get(stream) {
+            tracked.ahead_to = position;
+        }
+    }
+
+    /// A line that was shipped ahead in `origin` stands at `mark` in the files. Call before `read_to` goes past it.
+    pub fn confirm(&mut self, origin: PartId, stream: StreamKey, mark: Mark) {
+        let Some(tracked) = self.get(stream) else { return };
+        for ahead in tracked.ahead.iter().filter(|ahead| ahead.origin == origin) {
+            if !tracked.unanswered.iter().any(|(held, _)| *held == ahead.part) {
+                tracked.unanswered.push((ahead.part, mark));
+            }
+        }
+    }
+
     /// A part was split: what it held is held by both halves, from the same first records on.
     pub fn split(&mut self, from: PartId, into: [PartId; 2], shares: &[Share]) {
         for share in shares {
@@ -60,6 +105,12 @@ impl Tracker {
                 let (_, first) = tracked.unanswered.swap_remove(place);
                 tracked.unanswered.extend(into.map(|half| (half, first)));
             }
+            if let Some(tracked) = self.get(share.stream)
+                && let Some(place) = tracked.ahead.iter().position(|ahead| ahead.part == from)
+            {
+                let whole = tracked.ahead.swap_remove(place);
+                tracked.ahead.extend(into.map(|part| Ahead { part, ..whole }));
+            }
         }
     }
 
@@ -68,6 +119,7 @@ impl Tracker {
         for share in shares {
             if let Some(tracked) = self.get(share.stream) {
                 tracked.unanswered.retain(|(held, _)| *held != part);
+                tracked.ahead.retain(|ahead| ahead.part != part);
             }
         }
     }
@@ -77,13 +129,14 @@ impl Tracker {
     pub fn answered_to(&self, key: StreamKey) -> Mark {
         let Some(Some(tracked)) = self.streams.get(key.0 as usize) else { return Mark::default() };
         let held = tracked.unanswered.iter().map(|(_, first)| *first).min_by_key(|first| first.at);
-        held.unwrap_or(tracked.read_to)
+        let ahead = tracked.ahead.iter().map(|ahead| ahead.first).min().unwrap_or(tracked.ahead_to);
+        Mark { ahead, ..held.unwrap_or(tracked.read_to) }
     }
 
     /// Whether nothing of it waits for an answer.
     #[must_use]
     pub fn is_settled(&self, key: StreamKey) -> bool {
-        self.streams.get(key.0 as usize).and_then(Option::as_ref).is_none_or(|tracked| tracked.unanswered.is_empty())
+        self.streams.get(key.0 as usize).and_then(Option::as_ref).is_none_or(Tracked::is_settled)
     }
 
     /// Forgets a settled std stream; its key may be given to another.
@@ -107,11 +160,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn mark(offset: u64) -> Mark {
-        Mark { at: FilePosition { file: 0, offset }, stream_position: offset, last_time_ns: 0 }
+        Mark { at: FilePosition { file: 0, offset }, stream_position: offset, last_time_ns: 0, ahead: 0 }
     }
 
     fn share(stream: StreamKey, first: u64) -> Share {
-        Share { stream, first: mark(first), last: mark(first) }
+        Share { stream, records: Some([mark(first); 2]), has_ahead: false }
     }
 
     proptest! {
@@ -166,6 +219,31 @@ mod tests {
         assert_eq!(tracker.answered_to(key), mark(3));
         tracker.answered(PartId(2), &[share(key, 3)]);
         assert_eq!(tracker.answered_to(key), mark(9));
+    }
+
+    #[test]
+    fn a_line_shipped_ahead_holds_the_position_once_the_file_shows_it_until_it_is_answered() {
+        let mut tracker = Tracker::default();
+        let key = tracker.open(mark(0));
+        let ahead = Share { stream: key, records: None, has_ahead: true };
+        tracker.expect(PartId(1), key, 0);
+        tracker.expect(PartId(2), key, 5);
+        tracker.ahead_to(key, 9);
+        assert_eq!(tracker.answered_to(key), Mark { ahead: 0, ..mark(0) });
+        tracker.answered(PartId(1), &[ahead]);
+        assert_eq!(tracker.answered_to(key), Mark { ahead: 5, ..mark(0) }, "beyond the file");
+        tracker.confirm(PartId(1), key, mark(0));
+        tracker.read_to(key, mark(5));
+        assert_eq!(tracker.answered_to(key).at, mark(5).at, "what is answered for holds nothing");
+        tracker.split(PartId(2), [PartId(3), PartId(4)], &[ahead]);
+        tracker.confirm(PartId(2), key, mark(5));
+        tracker.read_to(key, mark(9));
+        tracker.answered(PartId(3), &[ahead]);
+        assert_eq!(tracker.answered_to(key), Mark { ahead: 5, ..mark(5) }, "it may be in the other half");
+        assert!(!tracker.is_settled(key));
+        tracker.answered(PartId(4), &[ahead]);
+        assert_eq!(tracker.answered_to(key), Mark { ahead: 9, ..mark(9) });
+        assert!(tracker.is_settled(key));
     }
 
     #[test]

@@ -64,9 +64,19 @@ impl Recent {
     }
 }
 
-/// How many lines the two have in common, ending with the ones at these places, up to all of `file`.
-fn common(file: &VecDeque<Fingerprint>, end: usize, other: &dyn Fn(usize) -> Option<Fingerprint>, place: usize) -> usize {
+/// How many lines the two have in common, ending with the ones at these places, as far as they are known.
+fn common(
+    file: &VecDeque<Fingerprint>,
+    end: usize,
+    other: &dyn Fn(usize) -> Option<Fingerprint>,
+    place: usize,
+) -> usize {
     (0..=end.min(place)).take_while(|back| file.get(end - back).copied() == other(place - back)).count()
+}
+
+/// The same for a place that is not the one: where the lines before it are not known any more, they may be in common too.
+fn rival(lines: usize, place: usize, is_complete: bool) -> usize {
+    if lines > place && !is_complete { usize::MAX - 1 } else { lines }
 }
 
 /// Where both witnesses are known from their first line on: how many captured lines the file has. `None` where that is
@@ -98,17 +108,16 @@ pub fn align(window: &Window, recent: &Recent, lines_min: usize) -> Option<usize
     let mut second = 0;
     for place in (0..window.len()).filter(is_possible) {
         let lines = common(file, end, &captured, place);
-        match best {
-            Some((_, longest)) if lines <= longest => second = second.max(lines),
-            _ => {
-                second = second.max(best.map_or(0, |(_, longest)| longest));
-                best = Some((place, lines));
-            }
-        }
+        let other = match best {
+            Some((_, longest)) if lines <= longest => Some((place, lines)),
+            _ => best.replace((place, lines)),
+        };
+        second = second.max(other.map_or(0, |(place, lines)| rival(lines, place, window.is_from_start())));
     }
     let (place, lines) = best?;
     let own = |place: usize| file.get(place).copied();
-    let repeats = (0..end).map(|earlier| common(file, end, &own, earlier)).max().unwrap_or(0);
+    let same = |earlier: usize| rival(common(file, end, &own, earlier), earlier, recent.is_complete);
+    let repeats = (0..end).map(same).max().unwrap_or(0);
     let wanted = lines_min.max(RUN_LINES_MIN).max(second + 1).max(repeats + 1);
     let bytes: u64 = (0..lines).filter_map(|back| captured(place - back)).map(|print| print.advance()).sum();
     (lines >= wanted && bytes >= RUN_BYTES_MIN).then_some(place)

@@ -4,6 +4,7 @@ use super::Pipeline;
 use crate::metrics::label::DropReason;
 use crate::send::answer;
 use crate::send::deliver::{Effects, SetAside, Trouble};
+use crate::sources::ebpf::tap::Tap;
 use crate::sources::file::disk::Disk;
 use crate::types::part::Part;
 use crate::types::request::{Answer, Refusal, Verdict};
@@ -14,7 +15,7 @@ use tracing::{info, warn};
 /// Label sets that were refused together are sent apart for so long.
 const ALONE: Duration = Duration::from_secs(60);
 
-impl<D: Disk> Pipeline<D> {
+impl<D: Disk, T: Tap> Pipeline<D, T> {
     /// Takes in an answer.
     pub fn answered(&mut self, answer: &Answer, now: Now) {
         self.metrics.push_requests.add(&[&answer.status.to_string()], 1);

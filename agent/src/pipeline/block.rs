@@ -2,9 +2,11 @@
 
 use super::Pipeline;
 use super::containers::Ready;
+use super::ship::Line;
 use crate::framing::join::Joiner;
 use crate::framing::split::{BlockEnd, MidLine, Piece, split};
 use crate::metrics::label::DropReason;
+use crate::sources::ebpf::tap::Tap;
 use crate::sources::file::InstanceKey;
 use crate::sources::file::disk::Disk;
 use crate::types::position::{FileId, FilePosition, Mark, StdStream};
@@ -26,7 +28,7 @@ enum Taken {
     ReadAgain(LetGo),
 }
 
-impl<D: Disk> Pipeline<D> {
+impl<D: Disk, T: Tap> Pipeline<D, T> {
     /// Takes the lines of `block`, which begins at `at`, as far as they are whole and may be sent now.
     pub(super) fn take_block(&mut self, key: InstanceKey, at: FilePosition, block: &[u8], end: BlockEnd, now: Now) {
         let limit_ns = self.catch_up_limit(key, now);
@@ -62,6 +64,9 @@ impl<D: Disk> Pipeline<D> {
             self.read_again(key, &mut ready, line, until);
         }
         self.move_marks(&ready, read_to);
+        if end == BlockEnd::Open && next_ns.is_none() && again.is_none() {
+            self.file_read(key, &mut ready);
+        }
         let last_ns = ready.streams.iter().map(|stream| stream.last_time_ns).max();
         ready.next_ns = next_ns.or_else(|| last_ns.filter(|_| self.source.backlog_of(key) > 0));
         if let Some(container) = self.containers.get_mut(&key) {
@@ -106,13 +111,14 @@ impl<D: Disk> Pipeline<D> {
         }
         let last_time_ns = stream.last_time_ns;
         let time_ns = piece.line.time_ns.unwrap_or(if last_time_ns == 0 { now.wall_ns } else { last_time_ns });
-        let mark = Mark { at: line_start, stream_position: stream.stream_position, last_time_ns };
+        let mark = stream.mark(line_start);
         if !piece.is_well_formed() && piece.is_end && ready.mid_line.is_none() {
             // No part of an open line, as nobody knows whose it is; but read again together with that.
             let at = stream.joiner.open_start().map_or(mark.at, |open| open.at);
             let mut alone = Joiner::default();
             let joined = alone.finish(piece.content, Mark { at, ..mark }, time_ns);
-            self.ship(ready, piece.line.std_stream, &joined, false);
+            let from = Line::File { start: joined.start, has_prefix: false };
+            self.ship(ready, piece.line.std_stream, joined.record, from);
             return Taken::Yes;
         }
         let kept_before = stream.joiner.kept_bytes();
@@ -128,7 +134,10 @@ impl<D: Disk> Pipeline<D> {
             let bytes = joined.record.full_bytes;
             Taken::ReadAgain(LetGo { std_stream: piece.line.std_stream, from: joined.start.at, bytes })
         } else {
-            self.ship(ready, piece.line.std_stream, &joined, piece.is_well_formed());
+            let (std_stream, has_prefix) = (piece.line.std_stream, piece.is_well_formed());
+            if !has_prefix || self.is_to_be_shipped(ready, std_stream, &joined, now) {
+                self.ship(ready, std_stream, joined.record, Line::File { start: joined.start, has_prefix });
+            }
             Taken::Yes
         };
         if let Some(stream) = ready.streams.get_mut(piece.line.std_stream.index()) {
@@ -169,11 +178,7 @@ impl<D: Disk> Pipeline<D> {
                 // The line is not open now, but will be: its mark stays.
                 continue;
             }
-            let here = Mark {
-                at: read_to.max(stream.skip_until),
-                stream_position: stream.stream_position,
-                last_time_ns: stream.last_time_ns,
-            };
+            let here = stream.mark(read_to.max(stream.skip_until));
             self.tracker.read_to(stream.key, stream.joiner.open_start().unwrap_or(here));
         }
     }
@@ -217,6 +222,7 @@ impl<D: Disk> Pipeline<D> {
         for std_stream in [StdStream::Stdout, StdStream::Stderr] {
             self.ship_open(&mut ready, std_stream);
         }
+        ready.streams.iter_mut().for_each(|stream| stream.handover.ended());
         self.move_marks(&ready, read_to);
         ready.next_ns = None;
         if let Some(container) = self.containers.get_mut(&key) {
@@ -230,7 +236,7 @@ impl<D: Disk> Pipeline<D> {
         self.open_bytes -= stream.joiner.kept_bytes();
         let mut joiner = std::mem::take(&mut stream.joiner);
         if let Some(joined) = joiner.finish_open() {
-            self.ship(ready, std_stream, &joined, true);
+            self.ship(ready, std_stream, joined.record, Line::File { start: joined.start, has_prefix: true });
         }
         if let Some(stream) = ready.streams.get_mut(std_stream.index()) {
             stream.is_reread = false;

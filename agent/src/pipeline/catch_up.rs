@@ -5,6 +5,7 @@
 use super::Pipeline;
 use super::containers::Container;
 use crate::limits::CATCH_UP_SPREAD_MAX;
+use crate::sources::ebpf::tap::Tap;
 use crate::sources::file::InstanceKey;
 use crate::sources::file::disk::Disk;
 use crate::types::part::LabelSetId;
@@ -53,7 +54,7 @@ pub(super) fn is_ahead(
     next.is_some_and(|next| next > limit_ns(key, containers, groups, now))
 }
 
-impl<D: Disk> Pipeline<D> {
+impl<D: Disk, T: Tap> Pipeline<D, T> {
     /// The time up to which `key` may go.
     pub(super) fn catch_up_limit(&self, key: InstanceKey, now: Now) -> i64 {
         limit_ns(key, &self.containers, &self.groups, now)

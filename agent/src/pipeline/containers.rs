@@ -8,16 +8,21 @@ mod unknown;
 
 use super::Pipeline;
 use crate::batch::Batch;
+use crate::checkpoint::journal::instance_hash;
 use crate::framing::join::Joiner;
 use crate::framing::split::MidLine;
+use crate::handover::stream::Handover;
 use crate::label::{ContainerLabels, Origin};
+use crate::sources::ebpf::tap::Tap;
 use crate::sources::file::disk::Disk;
 use crate::sources::file::names::pod_folder;
 use crate::sources::file::{Event, InstanceKey, Resume};
+use crate::types::capture::Cookie;
 use crate::types::part::LabelSetId;
 use crate::types::pod::{Pod, PodSnapshot};
 use crate::types::position::{FilePosition, Mark, StdStream, StreamKey};
 use crate::types::time::Now;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use tracing::{info, warn};
@@ -31,9 +36,29 @@ pub(super) struct StreamState {
     pub(super) joiner: Joiner,
     /// Lines that start before this were dealt with.
     pub(super) skip_until: FilePosition,
+    /// Of the next record of its files.
     pub(super) stream_position: u64,
     /// The last time given, 0 if none.
     pub(super) last_time_ns: i64,
+    /// The time given to the last record that its files showed: not the last one where others went out ahead.
+    pub(super) file_time_ns: i64,
+    /// How the journal names its container instance.
+    pub(super) instance: u64,
+    /// Who ships.
+    pub(super) handover: Handover,
+    /// The pipe that it is.
+    pub(super) pipe: Option<Cookie>,
+    /// When its place in the file may be looked for again (monotonic), and how often that was in vain.
+    pub(super) try_at: Duration,
+    pub(super) tries: u32,
+    /// Stream position of the next line that goes out ahead.
+    pub(super) ahead_position: u64,
+    /// Lines shipped ahead that the files showed, until that is saved: stream position, hash, time.
+    pub(super) confirmed: VecDeque<(u64, u64, i64)>,
+    /// Lines before this stream position may have gone out ahead before a restart.
+    pub(super) recovered_ahead_to: u64,
+    /// Of these, what was answered for.
+    pub(super) answered_ahead: u64,
     /// Records up to this one may have been handed to the sender before a restart.
     pub(super) resend_until: Option<FilePosition>,
     /// Its open line is being read again after it was let go.
@@ -41,11 +66,19 @@ pub(super) struct StreamState {
     /// The first and the last record handed to the sender, per label set, for the journal.
     pub(super) sent: Vec<(LabelSetId, [FilePosition; 2])>,
     /// The first record that was not answered for when the positions were last saved.
-    pub(super) saved_to: FilePosition,
+    pub(super) saved_to: Mark,
     /// Records with moved times that may not be in the saved positions yet.
     pub(super) moved: Vec<(FilePosition, i64)>,
     pub(super) lines: u64,
     pub(super) bytes: u64,
+}
+
+impl StreamState {
+    /// Everything needed to go on from `at`, where the next record of its files starts.
+    pub(super) fn mark(&self, at: FilePosition) -> Mark {
+        let last_time_ns = self.file_time_ns;
+        Mark { at, stream_position: self.stream_position, last_time_ns, ahead: 0 }
+    }
 }
 
 /// A container whose pod is known.
@@ -82,6 +115,11 @@ pub(super) struct Container {
 }
 
 impl Container {
+    /// `NAMESPACE_POD_UID/CONTAINER`
+    fn folder(&self) -> String {
+        format!("{}/{}", self.pod_folder, self.name)
+    }
+
     /// Encoded bytes that wait for its label sets.
     pub(super) fn waiting_bytes(&self, batch: &Batch) -> usize {
         match &self.ready {
@@ -92,7 +130,7 @@ impl Container {
     }
 }
 
-impl<D: Disk> Pipeline<D> {
+impl<D: Disk, T: Tap> Pipeline<D, T> {
     /// Takes in the pods of the node as they are now.
     pub fn pods_changed(&mut self, snapshot: &PodSnapshot, now: Now) {
         self.pods.update(snapshot, now);
@@ -116,6 +154,7 @@ impl<D: Disk> Pipeline<D> {
                     Container { pod_folder, name, restart, resume, appeared_at, has_backlog_at_first, is_gone, ready };
                 self.containers.insert(key, container);
                 self.resolve(key, now);
+                self.find_pipes_of(key);
             }
             Event::Gone(key) => {
                 if let Some(container) = self.containers.get_mut(&key) {
@@ -185,7 +224,7 @@ impl<D: Disk> Pipeline<D> {
                 if is_late {
                     self.source.skip_rotated(key);
                 }
-                let streams = self.open_streams(key, resume);
+                let streams = self.open_streams(key, resume, now);
                 Box::new(Ready {
                     pod,
                     labels,
@@ -208,14 +247,19 @@ impl<D: Disk> Pipeline<D> {
         self.saving.touch(now);
     }
 
-    fn open_streams(&mut self, key: InstanceKey, resume: [Option<Resume>; 2]) -> [StreamState; 2] {
+    fn open_streams(&mut self, key: InstanceKey, resume: [Option<Resume>; 2], now: Now) -> [StreamState; 2] {
         let start = self.source.position(key);
+        let folder = self.containers.get(&key).map(|container| (container.folder(), container.restart));
+        let instance = folder.map_or(0, |(folder, restart)| instance_hash(&folder, restart));
         [StdStream::Stdout, StdStream::Stderr].map(|std_stream| {
             let resume = resume.get(std_stream.index()).copied().flatten();
             let saved = resume.map(|resume| resume.saved).unwrap_or_default();
             let at = resume.map_or(start, |resume| resume.at.max(start));
             let (stream_position, last_time_ns) = (saved.position, saved.last_time_ns);
-            let stream = self.tracker.open(Mark { at, stream_position, last_time_ns });
+            let mark = Mark { at, stream_position, last_time_ns, ahead: saved.ahead };
+            let stream = self.tracker.open(mark);
+            let is_here = |(known, owner, _): &&(u64, StdStream, u64)| *known == instance && *owner == std_stream;
+            let recovered = self.recovered.ahead.keys().filter(is_here).map(|(.., position)| position + 1);
             let place = stream.0 as usize;
             if self.owners.len() <= place {
                 self.owners.resize(place + 1, None);
@@ -229,10 +273,20 @@ impl<D: Disk> Pipeline<D> {
                 skip_until: at,
                 stream_position,
                 last_time_ns,
+                file_time_ns: last_time_ns,
+                instance,
+                handover: Handover::new(at == FilePosition { offset: 0, ..start } && stream_position == 0, now.mono),
+                pipe: None,
+                try_at: Duration::ZERO,
+                tries: 0,
+                ahead_position: stream_position,
+                confirmed: VecDeque::new(),
+                recovered_ahead_to: recovered.max().unwrap_or(0),
+                answered_ahead: saved.ahead,
                 resend_until: None,
                 is_reread: false,
                 sent: Vec::new(),
-                saved_to: at,
+                saved_to: mark,
                 moved: Vec::new(),
                 lines: 0,
                 bytes: 0,
@@ -267,6 +321,7 @@ impl<D: Disk> Pipeline<D> {
 
     fn forget(&mut self, key: InstanceKey) {
         let Some(container) = self.containers.remove(&key) else { return };
+        self.unbind_pipes_of(key);
         let Some(ready) = container.ready else { return };
         self.leave_group(key, ready.group);
         for stream in &ready.streams {

@@ -6,6 +6,7 @@ use crate::encode;
 use crate::limits::COPY_FOUND_WITHIN;
 use crate::limits::REQUEST_BYTES_MAX;
 use crate::send::deliver::Due;
+use crate::sources::ebpf::tap::Tap;
 use crate::sources::file::InstanceKey;
 use crate::sources::file::disk::Disk;
 use crate::types::part::{LabelSetId, Part, Share};
@@ -18,7 +19,7 @@ use std::time::Duration;
 /// With pushes slower than this, requests are filled to their limit instead of to `batch_bytes`.
 const SLOW_PUSH: Duration = Duration::from_millis(100);
 
-impl<D: Disk> Pipeline<D> {
+impl<D: Disk, T: Tap> Pipeline<D, T> {
     pub(super) fn pump(&mut self, now: Now, outside: &mut dyn Outside) {
         if self.delivery.is_in_trouble() {
             // Two probes may go. One is for what has not failed, so that what fails for good cannot take both.
@@ -95,6 +96,14 @@ impl<D: Disk> Pipeline<D> {
             for share in &part.shares {
                 self.journal_share(&mut record, share, part.label_set, labels);
             }
+            for ahead in &part.ahead {
+                let Some((key, std_stream)) = self.owners.get(ahead.stream.0 as usize).copied().flatten() else {
+                    continue;
+                };
+                if let Some(instance) = self.stream_mut(key, std_stream).map(|state| state.instance) {
+                    record.ahead(instance, std_stream, ahead.position, ahead.hash, ahead.time_ns);
+                }
+            }
             for moved in &part.moved {
                 let owner = self.owners.get(moved.stream.0 as usize).copied().flatten();
                 let Some((key, std_stream)) = owner else { continue };
@@ -122,7 +131,8 @@ impl<D: Disk> Pipeline<D> {
 
     fn journal_share(&mut self, record: &mut Record, share: &Share, label_set: LabelSetId, labels: u64) {
         let Some((key, std_stream)) = self.owners.get(share.stream.0 as usize).copied().flatten() else { return };
-        let sent = [share.first.at, share.last.at];
+        let Some([first, last]) = share.records else { return };
+        let sent = [first.at, last.at];
         self.journal_sent(record, key, std_stream, labels, sent[0].file, sent);
         let Some(state) = self.stream_mut(key, std_stream) else { return };
         match state.sent.iter_mut().find(|(known, _)| *known == label_set) {
@@ -184,6 +194,9 @@ impl<D: Disk> Pipeline<D> {
                 record.moved(*file, *std_stream, *offset, *time_ns);
             }
         }
+        for ((instance, std_stream, position), (hash, time_ns)) in &self.recovered.ahead {
+            record.ahead(*instance, *std_stream, *position, *hash, *time_ns);
+        }
     }
 
     fn journal_stream(
@@ -203,6 +216,12 @@ impl<D: Disk> Pipeline<D> {
             if let Some(id) = self.source.file_id(key, at.file) {
                 record.moved(id, std_stream, at.offset, *time_ns);
             }
+        }
+        for (position, hash, time_ns) in &state.confirmed {
+            record.ahead(state.instance, std_stream, *position, *hash, *time_ns);
+        }
+        for sent in state.handover.pending().iter() {
+            record.ahead(state.instance, std_stream, sent.position, sent.print.hash, sent.time_ns);
         }
     }
 

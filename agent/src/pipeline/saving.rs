@@ -3,6 +3,7 @@
 use super::{Outside, Pipeline};
 use crate::checkpoint::store;
 use crate::limits::{CHECKPOINT_DELAY, CHECKPOINT_SYNC_INTERVAL};
+use crate::sources::ebpf::tap::Tap;
 use crate::sources::file::InstanceKey;
 use crate::sources::file::disk::Disk;
 use crate::types::position::Mark;
@@ -37,7 +38,7 @@ impl Saving {
     }
 }
 
-impl<D: Disk> Pipeline<D> {
+impl<D: Disk, T: Tap> Pipeline<D, T> {
     pub(super) fn save_if_due(&mut self, now: Now, outside: &mut dyn Outside) {
         if now.mono >= self.saving.due() {
             let is_sync = now.mono >= self.saving.synced_at + CHECKPOINT_SYNC_INTERVAL;
@@ -66,8 +67,9 @@ impl<D: Disk> Pipeline<D> {
         for ready in self.containers.values_mut().filter_map(|container| container.ready.as_mut()) {
             for stream in &mut ready.streams {
                 // A crash may find the positions of the save before this one.
-                let saved_before = std::mem::replace(&mut stream.saved_to, self.tracker.answered_to(stream.key).at);
-                stream.moved.retain(|(at, _)| *at >= saved_before);
+                let saved_before = std::mem::replace(&mut stream.saved_to, self.tracker.answered_to(stream.key));
+                stream.moved.retain(|(at, _)| *at >= saved_before.at);
+                stream.confirmed.retain(|(position, ..)| *position >= saved_before.stream_position);
             }
         }
     }

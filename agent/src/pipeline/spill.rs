@@ -3,9 +3,10 @@
 
 use super::Pipeline;
 use super::containers::StreamState;
+use crate::sources::ebpf::tap::Tap;
 use crate::sources::file::disk::Disk;
 
-impl<D: Disk> Pipeline<D> {
+impl<D: Disk, T: Tap> Pipeline<D, T> {
     pub(super) fn keep_open_lines_within_budget(&mut self) {
         let budget = usize::try_from(self.settings.memory_bytes_max / 4).unwrap_or(usize::MAX);
         while self.open_bytes > budget {

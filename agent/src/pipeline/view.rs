@@ -2,13 +2,14 @@
 
 use super::Pipeline;
 use super::containers::StreamState;
-use crate::metrics::label::Mode;
+use crate::metrics::label::{Label, Mode};
+use crate::sources::ebpf::tap::Tap;
 use crate::sources::file::disk::Disk;
 use crate::sources::file::names::pod_folder;
 use crate::types::position::StdStream;
 use crate::types::view::StreamView;
 
-impl<D: Disk> Pipeline<D> {
+impl<D: Disk, T: Tap> Pipeline<D, T> {
     /// One row per std stream that is held.
     #[must_use]
     pub fn streams(&self) -> Vec<StreamView> {
@@ -25,7 +26,7 @@ impl<D: Disk> Pipeline<D> {
                     container: container.name.clone(),
                     restart: container.restart,
                     std_stream: std_stream.as_str(),
-                    mode: if state.is_some() { "file" } else { "held" },
+                    mode: state.map_or("held", |state| state.handover.mode().value()),
                     why: self.why(state),
                     position: answered,
                     lag_bytes: self.source.backlog_of(*key) + unanswered,
@@ -50,7 +51,10 @@ impl<D: Disk> Pipeline<D> {
         let Some(state) = state else { return "its pod is not known yet".to_owned() };
         match self.delivery.trouble_of(state.key) {
             Some(trouble) => format!("its lines wait to be sent again: {}", trouble.words),
-            None => "the kernel source is not part of this build".to_owned(),
+            None if self.capture.tap.is_none() => {
+                "there is no kernel source, see the log and `penstock doctor`".to_owned()
+            }
+            None => format!("{}{}", state.handover.why().as_str(), if state.pipe.is_some() { "" } else { ", no pipe" }),
         }
     }
 
@@ -63,7 +67,10 @@ impl<D: Disk> Pipeline<D> {
         self.metrics.label_sets.set(self.batch.label_sets() as u64);
         self.metrics.held_label_sets.set(self.delivery.held_label_sets() as u64);
         self.metrics.files_open.set(self.source.files_open() as u64);
-        let ready = self.containers.values().filter(|container| container.ready.is_some()).count();
-        self.metrics.streams.set(Mode::File, 2 * ready as u64);
+        let ready = self.containers.values().filter_map(|container| container.ready.as_ref());
+        let modes: Vec<Mode> = ready.flat_map(|ready| &ready.streams).map(|stream| stream.handover.mode()).collect();
+        for mode in Mode::ALL {
+            self.metrics.streams.set(*mode, modes.iter().filter(|other| *other == mode).count() as u64);
+        }
     }
 }

@@ -15,10 +15,23 @@ pub struct LabelSetId(pub u32);
 pub struct Share {
     /// Whose.
     pub stream: StreamKey,
-    /// Its first record in the part.
-    pub first: Mark,
-    /// Where its last record in the part starts.
-    pub last: Mark,
+    /// Where its first and its last record in the part start that were read from its files.
+    pub records: Option<[Mark; 2]>,
+    /// The part has lines of it that were shipped ahead of its files.
+    pub has_ahead: bool,
+}
+
+/// A line that was shipped ahead of its file, for the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ahead {
+    /// Whose.
+    pub stream: StreamKey,
+    /// Stream position of its first byte.
+    pub position: u64,
+    /// Hash of its content as the pipe had it.
+    pub hash: u64,
+    /// The time it has, nanoseconds since the Unix epoch.
+    pub time_ns: i64,
 }
 
 /// A record whose time is not what it alone gives: lifted, or moved to a free nanosecond.
@@ -53,7 +66,9 @@ pub struct Part {
     pub fingerprints: Vec<u64>,
     /// Times that are not what the record alone would give, for the journal.
     pub moved: Vec<Moved>,
-    /// The oldest runtime's time among its records, nanoseconds since the Unix epoch.
+    /// Lines that were shipped ahead of their files, for the journal.
+    pub ahead: Vec<Ahead>,
+    /// The oldest time among its records at which they were written or noted by the runtime, nanoseconds since the Unix epoch.
     pub oldest_ns: i64,
     /// Entries among these that were sent before a restart.
     pub resent: u32,

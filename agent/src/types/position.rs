@@ -51,6 +51,8 @@ pub struct Mark {
     pub stream_position: u64,
     /// The last time given before this record, nanoseconds since the Unix epoch; 0 if none.
     pub last_time_ns: i64,
+    /// What was shipped ahead of the files is answered for up to this stream position; 0 where nothing was.
+    pub ahead: u64,
 }
 
 /// Names one std stream while the agent runs. Slots are reused only after everything of the former

@@ -13,6 +13,9 @@ pub struct SavedStream {
     pub position: u64,
     /// The last time given before it, nanoseconds since the Unix epoch.
     pub last_time_ns: i64,
+    /// Lines before this stream position that the journal has as shipped ahead are answered for; 0 where there are none.
+    #[serde(default)]
+    pub ahead: u64,
 }
 
 /// How far one file is answered for.
@@ -49,4 +52,7 @@ pub struct Recovered {
     pub moved: HashMap<(FileId, StdStream, u64), i64>,
     /// Fingerprints of the newest entries, per hash of the label set, oldest first.
     pub fingerprints: HashMap<u64, Vec<u64>>,
+    /// Lines that were shipped ahead of their files: hash of the instance, std stream and stream
+    /// position → hash of the content, time.
+    pub ahead: HashMap<(u64, StdStream, u64), (u64, i64)>,
 }

@@ -157,7 +157,7 @@ impl Life {
         let source = FileSource::new(disk, log_dir.to_path_buf(), setup.backlog_bytes_max, saved, false);
         let metrics = Arc::new(Metrics::default());
         let recovered = journal::recover(&data.journal);
-        let pipeline = Pipeline::new(setup.settings.clone(), source, recovered, Arc::clone(&metrics));
+        let pipeline = Pipeline::new(setup.settings.clone(), source, None, recovered, Arc::clone(&metrics));
         let way = Way {
             data,
             sent: Vec::new(),

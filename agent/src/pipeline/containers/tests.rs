@@ -59,7 +59,7 @@ impl Node {
         let source = FileSource::new(disk, folder.path().to_path_buf(), 1 << 30, Vec::new(), false);
         let metrics = Arc::new(Metrics::default());
         let recovered = Recovered::default();
-        let pipeline = Pipeline::new(Settings::new(&config, 1), source, recovered, Arc::clone(&metrics));
+        let pipeline = Pipeline::new(Settings::new(&config, 1), source, None, recovered, Arc::clone(&metrics));
         let snapshot = PodSnapshot { is_current: true, ..PodSnapshot::default() };
         Self { folder, metrics, pipeline, loki: Loki::default(), second: 0, snapshot }
     }

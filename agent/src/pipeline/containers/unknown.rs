@@ -6,6 +6,7 @@
 use crate::limits::METADATA_WAIT;
 use crate::metrics::label::DropReason;
 use crate::pipeline::Pipeline;
+use crate::sources::ebpf::tap::Tap;
 use crate::sources::file::InstanceKey;
 use crate::sources::file::disk::Disk;
 use crate::sources::file::names::pod_folder;
@@ -13,9 +14,10 @@ use crate::types::position::{FilePosition, Mark};
 use crate::types::time::Now;
 
 /// Behind the last file that an instance can have.
-const BEHIND_ALL: Mark = Mark { at: FilePosition { file: u32::MAX, offset: 0 }, stream_position: 0, last_time_ns: 0 };
+const BEHIND_ALL: Mark =
+    Mark { at: FilePosition { file: u32::MAX, offset: 0 }, stream_position: 0, last_time_ns: 0, ahead: 0 };
 
-impl<D: Disk> Pipeline<D> {
+impl<D: Disk, T: Tap> Pipeline<D, T> {
     /// Gives up what waits for a pod that does not become known, with every container of that pod.
     pub(in crate::pipeline) fn drop_unknown(&mut self, now: Now) {
         self.pods.forget_given_up(now);

@@ -64,6 +64,7 @@ fn halves(part: Part) -> [Part; 2] {
         line_bytes: second_line,
         fingerprints: Vec::new(),
         moved: Vec::new(),
+        ahead: Vec::new(),
         resent: 0,
         shares: first.shares.clone(),
         ..first

@@ -20,6 +20,24 @@ pub struct Counters {
     pub stale_records: u64,
 }
 
+/// No kernel source: the log files alone.
+#[derive(Clone, Copy, Debug)]
+pub enum Absent {}
+
+impl Tap for Absent {
+    fn events(&mut self, _: &mut Vec<PipeEvent>) {
+        match *self {}
+    }
+
+    fn drain(&mut self, _: usize, _: &mut dyn FnMut(Fragment<'_>)) -> bool {
+        match *self {}
+    }
+
+    fn counters(&self) -> Counters {
+        match *self {}
+    }
+}
+
 /// A source of captured bytes, looked at by the data thread in every turn.
 pub trait Tap {
     /// Appends what happened to the pipes since the last call, in order. To be called before [`Tap::drain`] in each turn:

@@ -160,7 +160,7 @@ fn saved_file<F>(instance: &Instance<F>, file: &Tracked<F>, marks: [Mark; 2]) ->
             std::cmp::Ordering::Equal => mark.at.offset,
             std::cmp::Ordering::Less => 0,
         };
-        SavedStream { offset, position: mark.stream_position, last_time_ns: mark.last_time_ns }
+        SavedStream { offset, position: mark.stream_position, last_time_ns: mark.last_time_ns, ahead: mark.ahead }
     });
     let is_finished = file.is_finished && streams.iter().all(|stream| stream.offset >= file.bytes);
     Some(SavedFile {

@@ -1,0 +1,185 @@
+//! When a std stream goes ahead of its file, or goes on alone; and what becomes of a file line that was shipped ahead.
+
+use super::kept_record;
+use crate::framing::join::Joined;
+use crate::handover::fingerprint::Fingerprint;
+use crate::handover::pending::Sent;
+use crate::handover::stream::FileLine;
+use crate::limits::{ALIGN_AGAIN_MAX, ALIGN_AGAIN_MIN};
+use crate::metrics::label::Mode;
+use crate::pipeline::Pipeline;
+use crate::pipeline::containers::{Ready, StreamState};
+use crate::pipeline::ship::Line;
+use crate::sources::ebpf::tap::Tap;
+use crate::sources::file::InstanceKey;
+use crate::sources::file::disk::Disk;
+use crate::types::capture::Cookie;
+use crate::types::position::StdStream;
+use crate::types::time::Now;
+
+impl<D: Disk, T: Tap> Pipeline<D, T> {
+    /// A file line is complete: whether it is still to be shipped. One that was shipped ahead is not, and holds the
+    /// position until it is answered for.
+    pub(in crate::pipeline) fn is_to_be_shipped(
+        &mut self,
+        ready: &mut Ready,
+        std_stream: StdStream,
+        joined: &Joined<'_>,
+        now: Now,
+    ) -> bool {
+        let Some(stream) = ready.streams.get_mut(std_stream.index()) else { return true };
+        if self.capture.tap.is_none() && joined.start.stream_position >= stream.recovered_ahead_to {
+            return true;
+        }
+        let print = Fingerprint::of(&joined.record);
+        let sent = match stream.handover.file_line(print, joined.record.time_ns, now.mono) {
+            FileLine::Confirmed(sent) => {
+                self.tracker.confirm(sent.part, stream.key, joined.start);
+                Some((sent.position, sent.time_ns))
+            }
+            FileLine::Ship => self.answered_before(stream, std_stream, print, joined.start.stream_position),
+        };
+        let Some((position, time_ns)) = sent else { return true };
+        stream.confirmed.push_back((position, print.hash, time_ns));
+        stream.stream_position = joined.start.stream_position + print.advance();
+        stream.file_time_ns = time_ns;
+        false
+    }
+
+    /// A line that was shipped ahead and answered for before a restart: its position and time.
+    fn answered_before(
+        &self,
+        stream: &StreamState,
+        std_stream: StdStream,
+        print: Fingerprint,
+        position: u64,
+    ) -> Option<(u64, i64)> {
+        if position >= stream.answered_ahead {
+            return None;
+        }
+        let (hash, time_ns) = *self.recovered.ahead.get(&(stream.instance, std_stream, position))?;
+        (hash == print.hash).then_some((position, time_ns))
+    }
+
+    /// A file was read to its end: its std streams may be able to go ahead.
+    pub(in crate::pipeline) fn file_read(&mut self, key: InstanceKey, ready: &mut Ready) {
+        if self.capture.tap.is_some() {
+            ready.streams.iter_mut().for_each(|stream| stream.handover.file_read());
+            self.capture.due.insert(key);
+        }
+    }
+
+    /// Lets std streams go ahead whose place in the file is certain.
+    pub(in crate::pipeline) fn go_ahead_where_due(&mut self, now: Now) {
+        for key in std::mem::take(&mut self.capture.due) {
+            if self.source.backlog_of(key) == 0 {
+                self.with_idle_streams(key, now, &|stream, pipe_window, is_this_one| {
+                    let is_due = stream.handover.mode() == Mode::File && now.mono >= stream.try_at;
+                    is_due && stream.handover.go_ahead(pipe_window, is_this_one)
+                });
+            }
+        }
+    }
+
+    /// Lets std streams go on alone whose file is at rest while lines were captured. To be called about every second.
+    pub(in crate::pipeline) fn go_alone_where_due(&mut self, now: Now) {
+        let keys: Vec<InstanceKey> = self.containers.keys().copied().collect();
+        for key in keys {
+            if self.source.backlog_of(key) == 0 {
+                self.with_idle_streams(key, now, &|stream, window, is_this_one| {
+                    stream.handover.go_alone(window, is_this_one, now.wall_ns, now.mono)
+                });
+            }
+        }
+    }
+
+    /// For each std stream of an instance and each pipe that may be it: where `begin` says so, the pipe is bound and
+    /// what is in its window goes out.
+    fn with_idle_streams(
+        &mut self,
+        key: InstanceKey,
+        now: Now,
+        begin: &dyn Fn(&mut StreamState, &mut crate::handover::window::Window, bool) -> bool,
+    ) {
+        let Some(mut ready) = self.containers.get_mut(&key).and_then(|container| container.ready.take()) else {
+            return;
+        };
+        if self.may_ship_captured(key, &ready, now.wall_ns, now) {
+            for std_stream in [StdStream::Stdout, StdStream::Stderr] {
+                let Some(stream) = ready.streams.get(std_stream.index()).filter(|stream| !stream.is_reread) else {
+                    continue;
+                };
+                let candidates = stream.pipe.map_or_else(|| self.capture.pipes.candidates(key), |pipe| vec![pipe]);
+                for cookie in candidates {
+                    if self.begin_captured(key, &mut ready, std_stream, cookie, now, begin) {
+                        break;
+                    }
+                }
+            }
+        }
+        if let Some(container) = self.containers.get_mut(&key) {
+            container.ready = Some(ready);
+        }
+    }
+
+    fn begin_captured(
+        &mut self,
+        key: InstanceKey,
+        ready: &mut Ready,
+        std_stream: StdStream,
+        cookie: Cookie,
+        now: Now,
+        begin: &dyn Fn(&mut StreamState, &mut crate::handover::window::Window, bool) -> bool,
+    ) -> bool {
+        let Some(stream) = ready.streams.get_mut(std_stream.index()) else { return false };
+        let Some(mut pipe) = self.capture.pipes.take(cookie, now) else { return false };
+        let before = pipe.memory_bytes();
+        let is_this_one = stream.pipe == Some(cookie) || pipe.is_certainly(std_stream);
+        let was_ahead = stream.handover.takes_captured();
+        let has_begun = begin(stream, &mut pipe.window, is_this_one);
+        if has_begun {
+            (stream.pipe, stream.tries) = (Some(cookie), 0);
+            pipe.bound = Some((key, std_stream));
+            if !was_ahead {
+                stream.ahead_position = stream.stream_position;
+            }
+            while let Some(seen) = pipe.window.first() {
+                if let Some(content) = pipe.window.first_content() {
+                    self.ship(ready, std_stream, kept_record(seen, content), Line::Captured(seen));
+                }
+                pipe.window.drop_first();
+            }
+        } else {
+            stream.tries = (stream.tries + 1).min(16);
+            stream.try_at = now.mono + (ALIGN_AGAIN_MIN * (1 << stream.tries)).min(ALIGN_AGAIN_MAX);
+        }
+        self.capture.bytes = (self.capture.bytes + pipe.memory_bytes()).saturating_sub(before);
+        self.capture.pipes.put_back(cookie, pipe);
+        has_begun
+    }
+
+    /// What the std streams did, into the metrics; and their memory.
+    pub(in crate::pipeline) fn tell_handover(&mut self) {
+        let mut bytes = 0;
+        for ready in self.containers.values_mut().filter_map(|container| container.ready.as_mut()) {
+            for stream in &mut ready.streams {
+                let counts = stream.handover.take_counts();
+                self.metrics.confirmed_lines.add(counts.confirmed);
+                self.metrics.unconfirmed_lines.add(counts.unconfirmed);
+                self.metrics.mismatched_lines.add(counts.mismatched);
+                for (mode, why) in counts.changes {
+                    use crate::metrics::label::Label;
+                    self.metrics.handover.add(&[mode.value(), why.as_str()], 1);
+                }
+                bytes += stream.handover.memory_bytes() + stream.confirmed.len() * size_of::<Sent>();
+            }
+        }
+        self.capture.pending_bytes = bytes;
+    }
+
+    /// Shares the memory for windows out among the pipes.
+    pub(in crate::pipeline) fn share_capture_memory(&mut self) {
+        let budget = usize::try_from(self.settings.memory_bytes_max / 8).unwrap_or(usize::MAX);
+        self.capture.pipes.set_budget(budget);
+    }
+}
