@@ -11,7 +11,7 @@ struct Tracked {
     unanswered: Vec<(PartId, Mark)>,
     /// Parts that hold lines of it shipped ahead of its files and are not answered for.
     ahead: Vec<Ahead>,
-    /// Stream position behind the last line that was shipped ahead.
+    /// Stream position behind the last line that was shipped ahead, 0 where that is not certain.
     ahead_to: u64,
 }
 
@@ -79,7 +79,7 @@ impl Tracker {
         }
     }
 
-    /// Lines up to this stream position were shipped ahead.
+    /// Lines up to this stream position were shipped ahead; 0: it is not certain any more at which positions.
     pub fn ahead_to(&mut self, stream: StreamKey, position: u64) {
         if let Some(tracked) = self.get(stream) {
             tracked.ahead_to = position;
@@ -129,7 +129,8 @@ impl Tracker {
     pub fn answered_to(&self, key: StreamKey) -> Mark {
         let Some(Some(tracked)) = self.streams.get(key.0 as usize) else { return Mark::default() };
         let held = tracked.unanswered.iter().map(|(_, first)| *first).min_by_key(|first| first.at);
-        let ahead = tracked.ahead.iter().map(|ahead| ahead.first).min().unwrap_or(tracked.ahead_to);
+        let in_files = tracked.unanswered.iter().map(|(_, first)| first.stream_position);
+        let ahead = tracked.ahead.iter().map(|ahead| ahead.first).chain(in_files).fold(tracked.ahead_to, u64::min);
         Mark { ahead, ..held.unwrap_or(tracked.read_to) }
     }
 
@@ -232,6 +233,13 @@ mod tests {
         assert_eq!(tracker.answered_to(key), Mark { ahead: 0, ..mark(0) });
         tracker.answered(PartId(1), &[ahead]);
         assert_eq!(tracker.answered_to(key), Mark { ahead: 5, ..mark(0) }, "beyond the file");
+        tracker.hold(PartId(9), key, Mark { stream_position: 2, ..mark(0) });
+        assert_eq!(
+            tracker.answered_to(key).ahead,
+            2,
+            "what was read from the file and is not answered for bounds it too"
+        );
+        tracker.answered(PartId(9), &[share(key, 0)]);
         tracker.confirm(PartId(1), key, mark(0));
         tracker.read_to(key, mark(5));
         assert_eq!(tracker.answered_to(key).at, mark(5).at, "what is answered for holds nothing");

@@ -12,8 +12,8 @@
 //! same places: no run is needed ([`from_start`]).
 
 use super::fingerprint::Fingerprint;
-use super::window::Window;
-use std::collections::VecDeque;
+use super::window::{Seen, Window};
+use std::collections::{HashSet, VecDeque};
 
 /// Lines of a run at the least.
 pub const RUN_LINES_MIN: usize = 2;
@@ -51,16 +51,39 @@ impl Recent {
         }
     }
 
-    /// The runtime's time of the newest line, where there is one.
+    /// The runtime's time of the newest line, where there is one since the clock was stepped.
     #[must_use]
     pub fn newest_ns(&self) -> Option<i64> {
         self.time_ns
+    }
+
+    /// The clock was stepped: times from before mean nothing any more.
+    pub fn clock_stepped(&mut self) {
+        self.time_ns = None;
     }
 
     /// Memory held, bytes.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
         self.lines.capacity() * size_of::<Fingerprint>()
+    }
+}
+
+/// How many captured lines the file may have: up to the last one that can be one of its newest lines. Where none can,
+/// these were written before them all, or have another form there: then those that left the pipe before the runtime
+/// noted the newest.
+#[must_use]
+pub fn in_file(window: &Window, recent: &Recent) -> usize {
+    if recent.lines.is_empty() {
+        return 0;
+    }
+    let known: HashSet<Fingerprint> = recent.lines.iter().copied().collect();
+    let latest_ns = recent.time_ns.map_or(i64::MAX, |newest_ns| newest_ns.saturating_add(CLOCK_ERROR_NS));
+    let all = || (0..window.len()).filter_map(|place| Some((place, window.get(place)?)));
+    let may_be_there = |(_, seen): &(usize, Seen)| known.contains(&seen.print) && seen.read_ns <= latest_ns;
+    match all().filter(may_be_there).last() {
+        Some((place, _)) => place + 1,
+        None => all().take_while(|(_, seen)| recent.time_ns.is_some_and(|newest| seen.read_ns <= newest)).count(),
     }
 }
 
@@ -102,7 +125,7 @@ pub fn align(window: &Window, recent: &Recent, lines_min: usize) -> Option<usize
     let is_possible = |place: &usize| {
         window
             .get(*place)
-            .is_some_and(|seen| seen.print == newest && seen.ended_ns <= newest_ns.saturating_add(CLOCK_ERROR_NS))
+            .is_some_and(|seen| seen.print == newest && seen.read_ns <= newest_ns.saturating_add(CLOCK_ERROR_NS))
     };
     let mut best: Option<(usize, usize)> = None;
     let mut second = 0;

@@ -10,7 +10,7 @@
 //! ```
 //! Lines shipped ahead stay pending until the file shows them, also after a fall-back to the file.
 
-use super::align::{RUN_BYTES_MIN, RUN_LINES_MIN, Recent, align, from_start};
+use super::align::{RUN_BYTES_MIN, RUN_LINES_MIN, Recent, align, from_start, in_file};
 use super::fingerprint::Fingerprint;
 use super::pending::{Pending, Sent};
 use super::window::Window;
@@ -200,6 +200,13 @@ impl Handover {
         FileLine::Confirmed(sent)
     }
 
+    /// Whether the file does not follow what was shipped ahead: then it is not certain at which stream positions that
+    /// stands.
+    #[must_use]
+    pub fn is_searching(&self) -> bool {
+        self.is_searching
+    }
+
     /// Whether captured lines are to be shipped.
     #[must_use]
     pub fn takes_captured(&self) -> bool {
@@ -276,10 +283,11 @@ impl Handover {
             Mode::Alone => return false,
             Mode::Ahead if self.pending.first().is_some_and(|sent| is_old(sent.read_ns)) => {}
             Mode::File if is_this_one => {
-                let newest_ns = self.recent.newest_ns().unwrap_or(i64::MIN);
-                while window.first().is_some_and(|seen| seen.read_ns <= newest_ns) || !window.is_whole_from(0) {
-                    window.drop_first();
+                let mut gone = in_file(window, &self.recent);
+                while gone < window.len() && !window.is_whole_from(gone) {
+                    gone += 1;
                 }
+                (0..gone).for_each(|_| window.drop_first());
                 if !window.first().is_some_and(|seen| is_old(seen.read_ns)) {
                     return false;
                 }
@@ -302,6 +310,11 @@ impl Handover {
         let passed = self.pending.iter().take_while(is_passed).count();
         self.counts.unconfirmed += self.pending.forget(passed);
         self.is_searching = !self.pending.is_empty();
+    }
+
+    /// The wall clock was stepped.
+    pub fn clock_stepped(&mut self) {
+        self.recent.clock_stepped();
     }
 
     /// The container instance has ended and its files were read to their end.

@@ -19,7 +19,7 @@ fn print(text: &str) -> Fingerprint {
 }
 
 fn seen(text: &str, at_ns: i64) -> Seen {
-    Seen { print: print(text), read_ns: at_ns, written_ns: None, ended_ns: at_ns }
+    Seen { print: print(text), read_ns: at_ns, written_ns: None }
 }
 
 fn window(lines: &[(&str, i64)]) -> Window {

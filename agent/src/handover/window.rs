@@ -16,12 +16,10 @@ const LINE_COST: usize = size_of::<Seen>();
 pub struct Seen {
     /// What it is recognised by.
     pub print: Fingerprint,
-    /// When its first byte left the pipe, nanoseconds since the Unix epoch.
+    /// When its first byte left the pipe, nanoseconds since the Unix epoch: the runtime cannot have noted it earlier.
     pub read_ns: i64,
     /// When the pipe was last written to before that, where it is known.
     pub written_ns: Option<i64>,
-    /// When its last byte left the pipe: the runtime cannot have noted it earlier.
-    pub ended_ns: i64,
 }
 
 #[derive(Debug)]

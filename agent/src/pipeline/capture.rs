@@ -26,6 +26,9 @@ use pipes::{PipeState, Pipes};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+/// The most that the wall clock is slewed between two turns; more is a step.
+const CLOCK_SLEWED_MAX_NS: u64 = 10_000_000;
+
 /// The kernel's side of the pipeline.
 #[derive(Debug)]
 pub(super) struct Capture<T> {
@@ -42,6 +45,8 @@ pub(super) struct Capture<T> {
     told: Counters,
     /// When the ring gave something last (monotonic).
     busy_at: Option<Duration>,
+    /// The wall clock less the monotonic one, nanoseconds, as of the last turn.
+    clock_ns: i64,
 }
 
 impl<T> Capture<T> {
@@ -55,6 +60,7 @@ impl<T> Capture<T> {
             pending_bytes: 0,
             told: Counters::default(),
             busy_at: None,
+            clock_ns: 0,
         }
     }
 }
@@ -62,6 +68,7 @@ impl<T> Capture<T> {
 impl<D: Disk, T: Tap> Pipeline<D, T> {
     /// Takes in what the kernel saw until now. True where there was anything.
     pub(super) fn drain_captured(&mut self, now: Now) -> bool {
+        self.look_at_clock(now);
         let Some(mut tap) = self.capture.tap.take() else { return false };
         let mut events = std::mem::take(&mut self.capture.events);
         tap.events(&mut events);
@@ -83,6 +90,19 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
         }
         self.capture.tap = Some(tap);
         bytes > 0
+    }
+
+    /// The times of the two witnesses are compared only while the wall clock goes on: after a step the lines that wait
+    /// for their place are left to the file.
+    fn look_at_clock(&mut self, now: Now) {
+        let clock_ns = now.wall_ns.saturating_sub(i64::try_from(now.mono.as_nanos()).unwrap_or(i64::MAX));
+        let before = std::mem::replace(&mut self.capture.clock_ns, clock_ns);
+        if clock_ns.abs_diff(before) <= CLOCK_SLEWED_MAX_NS {
+            return;
+        }
+        self.capture.bytes = self.capture.bytes.saturating_sub(self.capture.pipes.clear_windows());
+        let ready = self.containers.values_mut().filter_map(|container| container.ready.as_mut());
+        ready.flat_map(|ready| &mut ready.streams).for_each(|stream| stream.handover.clock_stepped());
     }
 
     fn take_fragment(&mut self, fragment: &Fragment<'_>, now: Now) {
@@ -132,12 +152,7 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
         fragment: &Fragment<'_>,
     ) {
         let record = joined.record;
-        let seen = Seen {
-            print: Fingerprint::of(&record),
-            read_ns: record.time_ns,
-            written_ns: fragment.written_ns,
-            ended_ns: fragment.read_ns,
-        };
+        let seen = Seen { print: Fingerprint::of(&record), read_ns: record.time_ns, written_ns: fragment.written_ns };
         if let Some((ready, std_stream)) = target
             && ready.streams.get(std_stream.index()).is_some_and(|stream| stream.handover.takes_captured())
         {

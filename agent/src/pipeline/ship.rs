@@ -199,7 +199,9 @@ fn note_appended(
             if is_new_share {
                 tracker.expect(part, stream.key, position);
             }
-            tracker.ahead_to(stream.key, position + print.advance());
+            if !stream.handover.is_searching() {
+                tracker.ahead_to(stream.key, position + print.advance());
+            }
             stream.handover.shipped(Sent { print, read_ns, position, time_ns, part });
         }
     }

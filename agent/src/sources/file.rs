@@ -325,6 +325,14 @@ impl<D: Disk> FileSource<D> {
         self.instances.get(key.0 as usize).and_then(Option::as_ref).map_or(0, Instance::backlog)
     }
 
+    /// Whether a container instance has nothing more to read, as far as a look at its newest file tells, and waits for
+    /// word of growth.
+    #[must_use]
+    pub fn is_at_rest(&self, key: InstanceKey) -> bool {
+        let instance = self.instances.get(key.0 as usize).and_then(Option::as_ref);
+        instance.is_some_and(|instance| instance.pace == Pace::Asleep && instance.is_read_to_end())
+    }
+
     fn instance(&mut self, key: InstanceKey) -> Option<&mut Instance<D::File>> {
         self.instances.get_mut(key.0 as usize)?.as_mut()
     }

@@ -38,6 +38,8 @@ pub(super) struct Node {
     pub(super) writers: usize,
     /// Which file it is in the books, whatever its name or form.
     pub(super) tag: usize,
+    /// The agent has read some of it.
+    pub(super) was_read: bool,
     modified_ns: i64,
 }
 
@@ -106,7 +108,7 @@ impl Fs {
         // The number freed last is given first: an inode says nothing about who it was.
         let number = self.free.pop().unwrap_or(self.nodes.len() as u64 + 1_000);
         let (links, writers) = (1, usize::from(is_open));
-        let node = Node { bytes, tag, is_gzip, links, writers, modified_ns: self.wall_ns, readers: 0 };
+        let node = Node { bytes, tag, is_gzip, links, writers, modified_ns: self.wall_ns, readers: 0, was_read: false };
         self.nodes.insert(number, node);
         self.names.insert(path.to_path_buf(), Entry::File(number));
         self.touch_parent(path);
@@ -127,6 +129,7 @@ impl Fs {
     pub(super) fn truncate(&mut self, number: u64) {
         if let Some(node) = self.nodes.get_mut(&number) {
             node.bytes.clear();
+            node.was_read = false;
         }
         self.grown(number);
     }
@@ -277,10 +280,11 @@ impl LogFile for FakeFile {
         let mut fs = self.fs.borrow_mut();
         let chance = fs.trouble.read_error;
         let is_failing = fs.random.f64() < chance;
-        let node = fs.nodes.get(&self.number).ok_or_else(|| io::Error::other("closed"))?;
+        let node = fs.nodes.get_mut(&self.number).ok_or_else(|| io::Error::other("closed"))?;
         if is_failing && !node.is_gzip {
             return Err(io::Error::other("input/output error"));
         }
+        node.was_read |= offset > 0;
         read_at(&node.bytes, buffer, offset)
     }
 }

@@ -3,6 +3,7 @@
 //! In: what the last life left. Out: requests, journal, positions. A crash may come at any call to the outside.
 
 use super::disk::{FakeDisk, Fs};
+use super::kernel::{FakeTap, Kernel};
 use super::loki::Loki;
 use super::node::Node;
 use super::rules;
@@ -15,6 +16,7 @@ use penstock::types::request::Request;
 use penstock::types::saved::Positions;
 use penstock::types::time::Now;
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 use std::rc::Rc;
@@ -118,7 +120,7 @@ impl Outside for Way {
 /// The agent, alive.
 pub(super) struct Life {
     /// The pipeline.
-    pub(super) pipeline: Pipeline<FakeDisk>,
+    pub(super) pipeline: Pipeline<FakeDisk, FakeTap>,
     /// Its way out.
     pub(super) way: Way,
     /// Its numbers.
@@ -129,6 +131,8 @@ pub(super) struct Life {
     pub(super) pods_told: usize,
     /// Which.
     pub(super) told: Vec<usize>,
+    /// For the story: who ships each std stream.
+    modes: HashMap<String, String>,
 }
 
 /// How every life of a seed is set up.
@@ -147,6 +151,7 @@ impl Life {
     pub(super) fn start(
         setup: &Setup,
         fs: &Rc<RefCell<Fs>>,
+        kernel: &Rc<RefCell<Kernel>>,
         log_dir: &Path,
         data: DataDir,
         started: std::time::Duration,
@@ -156,8 +161,10 @@ impl Life {
         let saved = data.positions().files;
         let source = FileSource::new(disk, log_dir.to_path_buf(), setup.backlog_bytes_max, saved, false);
         let metrics = Arc::new(Metrics::default());
+        kernel.borrow_mut().agent_starts();
+        let tap = kernel.borrow().is_on.then(|| FakeTap(Rc::clone(kernel)));
         let recovered = journal::recover(&data.journal);
-        let pipeline = Pipeline::new(setup.settings.clone(), source, None, recovered, Arc::clone(&metrics));
+        let pipeline = Pipeline::new(setup.settings.clone(), source, tap, recovered, Arc::clone(&metrics));
         let way = Way {
             data,
             sent: Vec::new(),
@@ -168,7 +175,18 @@ impl Life {
             journal_bytes_max: setup.journal_bytes_max,
             random: fastrand::Rng::with_seed(seed),
         };
-        Self { pipeline, way, metrics, started, pods_told: 0, told: Vec::new() }
+        Self { pipeline, way, metrics, started, pods_told: 0, told: Vec::new(), modes: HashMap::new() }
+    }
+
+    fn tell_modes(&mut self, node: &mut Node, at: std::time::Duration) {
+        for row in self.pipeline.streams() {
+            let name = format!("{}/{}/{} {}", row.pod, row.container, row.restart, row.std_stream);
+            let state = format!("{} ({})", row.mode, row.why);
+            if self.modes.get(&name) != Some(&state) {
+                node.book.tell(|| format!("{at:?} {name}: {state}, {} lines, position {}", row.lines, row.position));
+                self.modes.insert(name, state);
+            }
+        }
     }
 
     /// One step: answers in, requests out.
@@ -180,6 +198,9 @@ impl Life {
         self.pipeline.step(now, &mut self.way);
         if self.metrics.dropped_files.get(DropReason::Backlog) > 0 {
             rules::excuse_backlog(&mut node.book);
+        }
+        if node.book.story.is_some() {
+            self.tell_modes(node, at);
         }
         for request in self.way.sent.drain(..) {
             node.book.tell(|| format!("{at:?} request {:?}", request.id));

@@ -98,6 +98,10 @@ pub(super) struct Book {
     pub(super) ticks: HashMap<Vec<u8>, Vec<usize>>,
     /// Pods whose labels were changed, by number: what is sent again has the new ones.
     pub(super) relabelled: HashSet<usize>,
+    /// Lines may go out alone, and again when the file shows them.
+    pub(super) is_loose: bool,
+    /// Lines that came again with another time, in such a seed.
+    pub(super) came_otherwise: u64,
     /// The agent died once, or more often.
     pub(super) has_died: bool,
     /// What happened, in words; only where one seed is played again.

@@ -8,6 +8,7 @@ mod kubelet;
 mod write;
 
 use super::disk::Fs;
+use super::kernel::Kernel;
 use super::lines::{Book, File, Stream};
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
@@ -68,6 +69,7 @@ pub(super) struct Container {
     tick: Vec<u8>,
     restart: u32,
     streams: [usize; 2],
+    pipes: [usize; 2],
     live: Option<Handle>,
     old: Option<Handle>,
     /// Half lines that go into the old file, late: std stream, line, content.
@@ -90,6 +92,10 @@ pub(super) struct Container {
 pub(super) struct Node {
     /// The disk.
     pub(super) fs: Rc<RefCell<Fs>>,
+    /// Its kernel.
+    pub(super) kernel: Rc<RefCell<Kernel>>,
+    /// The runtime holds lines back.
+    pub(super) holds_back: bool,
     /// The books.
     pub(super) book: Book,
     /// Pods.
@@ -116,9 +122,11 @@ pub(super) struct Node {
 
 impl Node {
     /// A node without pods.
-    pub(super) fn new(fs: Rc<RefCell<Fs>>, log_dir: &Path, seed: u64) -> Self {
+    pub(super) fn new(fs: Rc<RefCell<Fs>>, kernel: Rc<RefCell<Kernel>>, log_dir: &Path, seed: u64) -> Self {
         Self {
             fs,
+            kernel,
+            holds_back: true,
             book: Book::default(),
             pods: Vec::new(),
             containers: Vec::new(),
@@ -152,6 +160,7 @@ impl Node {
                 tick: format!("tick {}", pod.app).into_bytes(),
                 restart: 0,
                 streams: [0; 2],
+                pipes: [0; 2],
                 live: None,
                 old: None,
                 late: Vec::new(),
@@ -181,6 +190,9 @@ impl Node {
             book.streams.len() - 1
         });
         container.live = Some(open_live(&self.fs, book, container));
+        let (pod_folder, name) = container.folder.split_once('/').unwrap_or_default();
+        let uid = pod_folder.rsplit('_').next().unwrap_or_default();
+        container.pipes = self.kernel.borrow_mut().open(pod_folder, uid, name, container.restart);
     }
 }
 

@@ -4,12 +4,14 @@ mod acts;
 mod ends;
 
 use super::disk::{Fs, Trouble};
+use super::kernel::{Kernel, Odds};
 use super::life::{DataDir, Life, Setup};
 use super::loki::{Loki, Manners};
 use super::node::{Format, Node, PodPlan};
 use super::rules;
 use penstock::config::{LineForm, Source};
 use penstock::limits::MEMORY_BYTES_MIN;
+use penstock::metrics::label::Source as LineSource;
 use penstock::pipeline::Settings;
 use penstock::types::pod::{Pod, PodSnapshot};
 use penstock::types::time::Now;
@@ -36,6 +38,10 @@ pub struct Outcome {
     pub excused: usize,
     /// Crashes and stops of the agent.
     pub restarts: usize,
+    /// Lines that went out ahead of the file, or alone.
+    pub ahead: u64,
+    /// Of these, lines that the agent counted as not confirmed.
+    pub unconfirmed: u64,
 }
 
 /// What of a pod is known.
@@ -50,6 +56,7 @@ struct PodState {
 struct Play {
     random: fastrand::Rng,
     fs: Rc<RefCell<Fs>>,
+    kernel: Rc<RefCell<Kernel>>,
     log_dir: PathBuf,
     node: Node,
     loki: Loki,
@@ -65,6 +72,10 @@ struct Play {
     crashes: bool,
     restarts: usize,
     refused_counted: u64,
+    /// Captured lines that the agent counted as not confirmed.
+    unconfirmed: u64,
+    /// Lines that went out ahead of the file, or alone.
+    ahead: u64,
     stopping: Option<Duration>,
     snapshot_due: bool,
 }
@@ -108,8 +119,11 @@ impl Play {
             read_error: some(&mut random, 0.1, 0.02),
         };
         let fs = Rc::new(RefCell::new(Fs::new(&log_dir, trouble, random.u64(..))));
-        let mut node = Node::new(Rc::clone(&fs), &log_dir, random.u64(..));
-        node.stamp_ns = [1, 1_000_000, 1_000_000_000][random.usize(..3)];
+        let kernel = Rc::new(RefCell::new(kernel(&mut random)));
+        let mut node = Node::new(Rc::clone(&fs), Rc::clone(&kernel), &log_dir, random.u64(..));
+        node.holds_back = !kernel.borrow().is_on || random.u8(..3) == 0;
+        node.book.is_loose = node.holds_back && kernel.borrow().is_on;
+        node.stamp_ns = [1, 1, 1, 1_000_000, 1_000_000_000][random.usize(..5)];
         node.tick_share = some(&mut random, 0.5, 0.2);
         node.odd_share = some(&mut random, 0.2, 0.1);
         node.poison_share = some(&mut random, 0.15, 0.01);
@@ -125,6 +139,7 @@ impl Play {
         let setup = setup(&mut random);
         let mut play = Self {
             fs,
+            kernel,
             log_dir,
             node,
             loki,
@@ -138,6 +153,8 @@ impl Play {
             crashes: random.bool(),
             restarts: 0,
             refused_counted: 0,
+            unconfirmed: 0,
+            ahead: 0,
             stopping: None,
             snapshot_due: false,
             random,
@@ -171,6 +188,7 @@ impl Play {
         self.clock += time;
         self.node.wall_ns = BEGIN_NS + self.step_ns + i64::try_from(self.clock.as_nanos()).unwrap_or(i64::MAX);
         self.fs.borrow_mut().wall_ns = self.node.wall_ns;
+        self.kernel.borrow_mut().pass(self.clock);
     }
 
     /// Lets the agent live until `until`.
@@ -186,6 +204,8 @@ impl Play {
                 self.check(&mut life)?;
                 wait = wait.min(life.pipeline.wait(now)).min(Duration::from_secs(1));
                 wait = wait.min(self.loki.next_at().map_or(wait, |at| at.saturating_sub(self.clock)));
+                let ring = self.kernel.borrow().next_at();
+                wait = wait.min(ring.map_or(wait, |at| at.saturating_sub(self.clock)));
                 self.life = Some(life);
                 self.end_if_due()?;
             } else {
@@ -222,7 +242,7 @@ impl Play {
         let clock = self.clock;
         self.node.book.tell(|| format!("{clock:?} the agent starts"));
         let data = std::mem::take(&mut self.data);
-        let mut life = Life::start(&self.setup, &self.fs, &self.log_dir, data, self.clock, seed);
+        let mut life = Life::start(&self.setup, &self.fs, &self.kernel, &self.log_dir, data, self.clock, seed);
         if self.crashes && self.random.bool() {
             life.way.dies_in = Some(self.random.u32(..60));
         }
@@ -272,12 +292,15 @@ impl Play {
         let (clock, is_dead) = (self.clock, life.way.is_dead);
         self.node.book.tell(|| format!("{clock:?} the agent ends, in the middle of a call: {is_dead}"));
         self.refused_counted += ends::refused(life);
+        self.unconfirmed += life.metrics.unconfirmed_lines.get();
+        self.ahead += life.metrics.lines.get(LineSource::Ebpf);
         self.restarts += 1;
     }
 
     fn after_end(&mut self) {
         self.stopping = None;
         self.fs.borrow_mut().forget_watches();
+        self.kernel.borrow_mut().agent_died();
         self.loki.agent_died(&mut self.node.book);
         self.node.agent_died();
         self.up_at = self.clock + Duration::from_millis(self.random.u64(1..5_000));
@@ -314,6 +337,20 @@ impl Play {
         }
         self.snapshot_due = false;
     }
+}
+
+fn kernel(random: &mut fastrand::Rng) -> Kernel {
+    let some = |random: &mut fastrand::Rng, share: f64, value: f64| if random.f64() < share { value } else { 0.0 };
+    let mut kernel = Kernel::new(random.u64(..));
+    kernel.is_on = random.u8(..4) > 0;
+    kernel.odds = Odds {
+        full: some(random, 0.3, 0.05),
+        unseen: some(random, 0.3, 0.05),
+        skipped: some(random, 0.2, 0.01),
+        late: some(random, 0.5, 0.5),
+        delay_ms: [0, 0, 1, 20][random.usize(..4)],
+    };
+    kernel
 }
 
 fn setup(random: &mut fastrand::Rng) -> Setup {

@@ -89,6 +89,17 @@ impl Pipes {
         free
     }
 
+    /// Forgets what waits in all windows; how many bytes that were.
+    pub(super) fn clear_windows(&mut self) -> usize {
+        let mut bytes = 0;
+        for pipe in self.all.values_mut() {
+            let before = pipe.memory_bytes();
+            pipe.window.clear();
+            bytes += before - pipe.memory_bytes().min(before);
+        }
+        bytes
+    }
+
     /// Shares the memory out.
     pub(in crate::pipeline) fn set_budget(&mut self, bytes_max: usize) {
         self.bytes_max = bytes_max;

@@ -39,8 +39,13 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
             }
             FileLine::Ship => self.answered_before(stream, std_stream, print, joined.start.stream_position),
         };
+        if stream.handover.is_searching() {
+            self.tracker.ahead_to(stream.key, 0);
+        }
         let Some((position, time_ns)) = sent else { return true };
-        stream.confirmed.push_back((position, print.hash, time_ns));
+        if position == joined.start.stream_position {
+            stream.confirmed.push_back((position, print.hash, time_ns));
+        }
         stream.stream_position = joined.start.stream_position + print.advance();
         stream.file_time_ns = time_ns;
         false
@@ -85,7 +90,7 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
     pub(in crate::pipeline) fn go_alone_where_due(&mut self, now: Now) {
         let keys: Vec<InstanceKey> = self.containers.keys().copied().collect();
         for key in keys {
-            if self.source.backlog_of(key) == 0 {
+            if self.source.is_at_rest(key) {
                 self.with_idle_streams(key, now, &|stream, window, is_this_one| {
                     stream.handover.go_alone(window, is_this_one, now.wall_ns, now.mono)
                 });

@@ -152,6 +152,13 @@ impl<F: LogFile> Instance<F> {
         self.files.get_mut(self.current)
     }
 
+    /// Whether the newest file is being read and has no byte more than was read.
+    pub(super) fn is_read_to_end(&self) -> bool {
+        let is_newest = self.current + 1 >= self.files.len();
+        let file = self.files.get(self.current).and_then(|file| file.file.as_ref());
+        is_newest && file.is_none_or(|file| file.stat().is_ok_and(|stat| stat.bytes == self.offset))
+    }
+
     /// Where the next byte comes from.
     pub(super) fn position(&self) -> FilePosition {
         let file = self.files.get(self.current).map_or(self.next_number, |file| file.number);

@@ -34,7 +34,8 @@ impl Node {
                 && !pending.rest.is_empty()
             {
                 let bytes = self.random.usize(1..=pending.rest.len());
-                let content = pending.rest.drain(..bytes).collect();
+                let content: Vec<u8> = pending.rest.drain(..bytes).collect();
+                self.kernel.borrow_mut().left(container.pipes[std_stream], &content, self.wall_ns);
                 container.late.push((std_stream, pending.line, content));
             }
         }
@@ -138,7 +139,8 @@ impl Node {
         let content = self.fs.borrow().node(inode).map(|node| node.bytes.clone()).unwrap_or_default();
         // Before the first look at a file nobody can know that it was emptied.
         let is_known = self.book.files[file].starts.iter().any(|(.., line)| self.book.lines[*line].stored.is_some());
-        if content.is_empty() || !is_known || !self.fs.borrow().is_held(file) {
+        let was_read = self.fs.borrow().node(inode).is_some_and(|node| node.was_read);
+        if content.is_empty() || !is_known || !was_read || !self.fs.borrow().is_held(file) {
             return;
         }
         self.rotations += 1;
@@ -174,6 +176,7 @@ impl Node {
                 continue;
             }
             let physical = self.physical(at, std_stream, &rest, false);
+            self.leave_pipe(at, std_stream, &rest, false);
             let container = &mut self.containers[at];
             if let Some(live) = &container.live {
                 let written = self.fs.borrow().node(live.inode).map_or(0, |node| node.bytes.len());
@@ -185,6 +188,7 @@ impl Node {
         let container = &mut self.containers[at];
         if let Some(live) = container.live.take() {
             self.fs.borrow_mut().close(live.inode);
+            self.kernel.borrow_mut().close(container.pipes);
             let path = container.dir.join(format!("{}.log", container.restart));
             container.rotated.push(Rotated { path, file: live.file, is_gzip: false });
         }

@@ -22,7 +22,8 @@ impl Node {
             }
         }
         let unwritten = self.containers[at].unwritten.len();
-        let bytes = if self.random.u8(..3) == 0 { self.random.usize(0..=unwritten) } else { unwritten };
+        let bytes =
+            if self.holds_back && self.random.u8(..3) == 0 { self.random.usize(0..=unwritten) } else { unwritten };
         self.flush(at, bytes);
     }
 
@@ -61,8 +62,11 @@ impl Node {
         let cut = self.random.u8(..3) == 0;
         let Some(pending) = &mut self.containers[at].pending[std_stream] else { return };
         let length = pending.rest.len();
-        let bytes =
-            if is_all || length == 0 || (!cut && length < 16_384) { length } else { self.random.usize(0..length) };
+        let bytes = if is_all || length == 0 || (!cut && length < 16_384) {
+            length
+        } else {
+            self.random.usize(1..length.max(2))
+        };
         let bytes = bytes.min(16_384);
         let content: Vec<u8> = pending.rest.drain(..bytes).collect();
         let is_last = pending.rest.is_empty() && (is_all || !cut || bytes == length);
@@ -74,6 +78,9 @@ impl Node {
             self.hole(at);
         }
         let physical = self.physical(at, std_stream, &content, is_last);
+        if self.containers[at].live.is_some() {
+            self.leave_pipe(at, std_stream, &content, is_last);
+        }
         let container = &mut self.containers[at];
         if let Some(live) = &container.live {
             let written = self.fs.borrow().node(live.inode).map_or(0, |node| node.bytes.len());
@@ -83,6 +90,14 @@ impl Node {
         if is_all && !is_last {
             self.emit(at, std_stream, true);
         }
+    }
+
+    /// The runtime reads these bytes out of a pipe.
+    pub(super) fn leave_pipe(&mut self, at: usize, std_stream: usize, content: &[u8], is_last: bool) {
+        let mut bytes = content.to_vec();
+        bytes.extend(is_last.then_some(b'\n'));
+        let pipe = self.containers[at].pipes[std_stream];
+        self.kernel.borrow_mut().left(pipe, &bytes, self.wall_ns);
     }
 
     /// NUL bytes, as a crash of a node leaves them.
@@ -95,7 +110,8 @@ impl Node {
     }
 
     pub(super) fn physical(&mut self, at: usize, std_stream: usize, content: &[u8], is_last: bool) -> Vec<u8> {
-        let time = humantime_like(self.wall_ns / self.stamp_ns * self.stamp_ns);
+        // A runtime takes the time after it has read.
+        let time = humantime_like((self.wall_ns + self.stamp_ns - 1) / self.stamp_ns * self.stamp_ns);
         let name = ["stdout", "stderr"][std_stream];
         match self.containers[at].format {
             Format::Cri => {

@@ -62,7 +62,11 @@ impl Play {
         if let Some(life) = self.life.take() {
             self.gone(&life);
         }
-        let doubles = self.node.book.has_died || self.loki.has_stored_silently;
+        let book = &self.node.book;
+        if !book.has_died && book.came_otherwise > self.unconfirmed {
+            return Err(format!("{} lines came again otherwise, {} counted", book.came_otherwise, self.unconfirmed));
+        }
+        let doubles = book.has_died || book.is_loose || self.loki.has_stored_silently;
         if self.refused_counted < self.loki.refused && !self.node.book.has_died {
             return Err(format!("{} entries were refused, {} counted", self.loki.refused, self.refused_counted));
         }
@@ -77,6 +81,8 @@ impl Play {
                 .filter(|line| line.stored.is_none() && line.excuse.is_some_and(|excuse| excuse != Excuse::Refused))
                 .count(),
             restarts: self.restarts,
+            ahead: self.ahead,
+            unconfirmed: self.unconfirmed,
         })
     }
 }
