@@ -64,14 +64,7 @@ mod tests {
     use super::*;
 
     const HEAD: RecordHead =
-        RecordHead {
-        cookie: 1 << 60,
-        sequence: 77,
-        read_ns: 4,
-        written_ns: 3,
-        length: 65_536,
-        flags: FLAG_GAP_BEFORE,
-    };
+        RecordHead { cookie: 1 << 60, sequence: 77, read_ns: 4, written_ns: 3, length: 65_536, flags: FLAG_GAP_BEFORE };
 
     #[test]
     fn a_head_comes_back_as_it_was_written() {

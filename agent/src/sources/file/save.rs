@@ -216,8 +216,7 @@ mod tests {
         let read = source.next(at(10_000), &mut [0; 4096], &mut |_| true);
         assert!(matches!(read, Some(Read::Block { .. })), "{read:?}");
         let mark = Mark { at: FilePosition { file: 0, offset: 7 }, ..Mark::default() };
-        let ids: Vec<FileId> =
-            source.save(at(10_001), &|_| Some([mark; 2])).files.iter().map(|file| file.id).collect();
+        let ids: Vec<FileId> = source.save(at(10_001), &|_| Some([mark; 2])).files.iter().map(|file| file.id).collect();
         assert_eq!(ids, [saved.id, of_before.id], "the one that was read, and the one that may still be found");
     }
 }

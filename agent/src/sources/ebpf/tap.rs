@@ -1,0 +1,38 @@
+//! The door of the kernel source: what the pipeline asks it, and what a simulated kernel answers as well.
+//!
+//! In: nothing. Out: pipe events and fragments, in the order in which the bytes left each pipe. Never: a wait, or a
+//! fragment of a pipe whose `Gone` was told.
+
+use crate::types::capture::{Fragment, PipeEvent};
+
+/// What the kernel side counted since it was attached. Each only grows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Program runs that the kernel skipped: bytes of any pipe may be missing.
+    pub skipped_runs: u64,
+    /// Records that found no room in the ring. Their bytes are in `lost_bytes`.
+    pub ring_full_records: u64,
+    /// Bytes that left a followed pipe and could not be carried: no room in the ring, or not readable.
+    pub lost_bytes: u64,
+    /// Records that were not of the agreed form; nothing was taken from them.
+    pub bad_records: u64,
+    /// Records of a following that had ended.
+    pub stale_records: u64,
+}
+
+/// A source of captured bytes, looked at by the data thread in every turn.
+pub trait Tap {
+    /// Appends what happened to the pipes since the last call, in order. To be called before [`Tap::drain`] in each turn:
+    /// a [`PipeEvent::Skipped`] counts from the fragments of the last drain on.
+    fn events(&mut self, out: &mut Vec<PipeEvent>);
+
+    /// Hands over what is in the ring, oldest first, until about `bytes_max` bytes were taken (one record more at the
+    /// most, 64 KiB). The bytes are lent for the call of `take` only.
+    ///
+    /// A fragment may be empty: bytes that could not be carried end at its `sequence`, and `is_gap_before` says whether
+    /// more than those are missing. True: there is more, come again at once.
+    fn drain(&mut self, bytes_max: usize, take: &mut dyn FnMut(Fragment<'_>)) -> bool;
+
+    /// The counts until now.
+    fn counters(&self) -> Counters;
+}
