@@ -1,7 +1,7 @@
 //! Copies what a reader received, out of its own buffers, into records.
 
 use crate::kernel::probe;
-use crate::maps::{add, count_lost};
+use crate::maps::{Job, add, count_lost};
 use crate::ring::{Outcome, put};
 use aya_ebpf::helpers::generated::bpf_probe_read_user;
 use core::mem::MaybeUninit;
@@ -10,36 +10,34 @@ use penstock_ebpf::{FLAG_BYTES_LOST, FLAG_GAP_BEFORE, PIECE_BYTES_MAX, PipeState
 /// Steps at the most, each a segment or a piece: a read of 1 MiB is 32 pieces. What is left then is lost, and counted.
 const STEPS_MAX: u32 = 80;
 
-/// The buffers that a read filled.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Buffers {
-    /// One.
-    One,
-    /// An array of `iovec` in the kernel's memory.
-    KernelArray,
-    /// An array of `iovec` in the process's memory.
-    UserArray,
-    /// Pages, the kernel's own memory: not to be read here.
-    Others,
-}
+/// `Job::buffers`: one buffer.
+pub(crate) const ONE: u64 = 0;
+/// `Job::buffers`: an array of `iovec` in the kernel's memory.
+pub(crate) const KERNEL_ARRAY: u64 = 1;
+/// `Job::buffers`: an array of `iovec` in the process's memory.
+pub(crate) const USER_ARRAY: u64 = 2;
+/// `Job::buffers`: pages, the kernel's own memory: not to be read here.
+pub(crate) const OTHERS: u64 = 3;
 
-/// Where the bytes of a read are.
-#[derive(Clone, Copy)]
-pub(crate) struct Received {
-    pub(crate) buffers: Buffers,
-    /// To the buffer, or the array.
-    pub(crate) pointer: u64,
-    /// Length of the array.
-    pub(crate) segments: u64,
-    /// Bytes to skip in the first buffer.
-    pub(crate) skip: u64,
-    /// Bytes that were read.
-    pub(crate) bytes: u64,
+/// A field of the job, read anew each time: what the verifier knows of it then does not depend on how it came there. Else
+/// it would follow every way through every step of the loop.
+macro_rules! get {
+    ($job:ident.$($field:ident).+) => {
+        // SAFETY: `$job` is a map value, which lives as long as the program runs.
+        unsafe { core::ptr::read_volatile(&raw const (*$job).$($field).+) }
+    };
+}
+macro_rules! set {
+    ($job:ident.$($field:ident).+, $value:expr) => {{
+        let value = $value;
+        // SAFETY: as for `get`.
+        unsafe { core::ptr::write_volatile(&raw mut (*$job).$($field).+, value) }
+    }};
 }
 
 #[inline(always)]
-fn segment(buffers: Buffers, pointer: u64) -> Option<[u64; 2]> {
-    if buffers == Buffers::KernelArray {
+fn segment(buffers: u64, pointer: u64) -> Option<[u64; 2]> {
+    if buffers == KERNEL_ARRAY {
         return probe(pointer, 0);
     }
     let mut segment = MaybeUninit::<[u64; 2]>::uninit();
@@ -49,59 +47,85 @@ fn segment(buffers: Buffers, pointer: u64) -> Option<[u64; 2]> {
     (result == 0).then(|| unsafe { segment.assume_init() })
 }
 
-/// Puts all of it into the ring, at the pipe's sequence, and moves that on by as many bytes, carried or not.
+/// Puts all of what a job describes into the ring, at the pipe's sequence, and moves that on by as many bytes, carried or
+/// not. Cookie, time, buffers, pointer, segments, bytes to skip in the first and `left` are the caller's to set.
 #[inline(always)]
-pub(crate) fn copy(state: *mut PipeState, cookie: u64, read_ns: u64, received: &Received) {
+pub(crate) fn copy(state: *mut PipeState, job: *mut Job) {
     // SAFETY: `state` is a value of `PIPES`, here and below.
-    let (sequence, unseen) = unsafe { ((*state).sequence, (*state).unseen) };
+    let (sequence, written_ns) = unsafe { ((*state).sequence, (*state).written_ns) };
+    set!(job.head.sequence, sequence);
+    set!(job.head.written_ns, written_ns);
     // SAFETY: as above.
-    let (written_ns, told) = unsafe { ((*state).written_ns, (*state).told) };
+    let (unseen, told) = unsafe { ((*state).unseen, (*state).told) };
+    set!(job.unseen, unseen);
+    set!(job.head.flags, if unseen == told { 0 } else { FLAG_GAP_BEFORE });
+    let bytes = get!(job.left);
     // SAFETY: as above.
-    add(unsafe { &raw mut (*state).sequence }, received.bytes);
-    let flags = if unseen == told { 0 } else { FLAG_GAP_BEFORE };
-    let mut head = RecordHead { cookie, sequence, read_ns, written_ns, length: 0, flags };
-    let Received { buffers, mut pointer, mut segments, mut skip, bytes: mut left } = *received;
-    let mut here = pointer.wrapping_add(skip);
-    let mut room = if buffers == Buffers::One { left } else { 0 };
+    add(unsafe { &raw mut (*state).sequence }, bytes);
+    let skip = get!(job.skip);
+    set!(job.here, get!(job.pointer).wrapping_add(skip));
+    set!(job.room, if get!(job.buffers) == ONE { bytes } else { 0 });
     let mut step = 0;
-    while step < STEPS_MAX && left > 0 && buffers != Buffers::Others {
+    while step < STEPS_MAX && advance(state, job) {
         step += 1;
-        if room == 0 {
-            if segments == 0 {
-                break;
-            }
-            let Some([base, length]) = segment(buffers, pointer) else { break };
-            pointer += 16;
-            segments -= 1;
-            here = base.wrapping_add(skip);
-            room = length.saturating_sub(skip);
-            skip = 0;
-            continue;
-        }
-        let piece = room.min(left).min(PIECE_BYTES_MAX as u64);
-        head.length = piece as u32;
-        put_counted(state, &mut head, here, unseen);
-        head.sequence += piece;
-        here += piece;
-        room -= piece;
-        left -= piece;
     }
+    let left = get!(job.left);
     if left > 0 {
-        head.length = left as u32;
-        head.flags |= FLAG_BYTES_LOST;
-        put_counted(state, &mut head, 0, unseen);
+        set!(job.head.length, left as u32);
+        set!(job.head.flags, get!(job.head.flags) | FLAG_BYTES_LOST);
+        put_counted(state, job, 0);
     }
+}
+
+/// Takes the next segment, or puts the next piece. False: there is nothing more to do.
+#[inline(always)]
+fn advance(state: *mut PipeState, job: *mut Job) -> bool {
+    let (left, room, buffers) = (get!(job.left), get!(job.room), get!(job.buffers));
+    if left == 0 || buffers == OTHERS {
+        return false;
+    }
+    if room == 0 {
+        let (segments, pointer, skip) = (get!(job.segments), get!(job.pointer), get!(job.skip));
+        if segments == 0 {
+            return false;
+        }
+        let Some([base, length]) = segment(buffers, pointer) else { return false };
+        set!(job.segments, segments - 1);
+        set!(job.pointer, pointer + 16);
+        set!(job.here, base.wrapping_add(skip));
+        set!(job.room, length.saturating_sub(skip));
+        set!(job.skip, 0);
+        return true;
+    }
+    let piece = room.min(left).min(PIECE_BYTES_MAX as u64);
+    let here = get!(job.here);
+    set!(job.head.length, piece as u32);
+    set!(job.here, here.wrapping_add(piece));
+    set!(job.room, room - piece);
+    set!(job.left, left - piece);
+    put_counted(state, job, here);
+    set!(job.head.sequence, get!(job.head.sequence).wrapping_add(get!(job.head.length) as u64));
+    true
 }
 
 /// Puts one record, and counts what is in none. Once one was in the ring, the gap before it has been told.
 #[inline(always)]
-fn put_counted(state: *mut PipeState, head: &mut RecordHead, from: u64, unseen: u64) {
-    let outcome = put(head, from);
+fn put_counted(state: *mut PipeState, job: *mut Job, from: u64) {
+    let head = RecordHead {
+        cookie: get!(job.head.cookie),
+        sequence: get!(job.head.sequence),
+        read_ns: get!(job.head.read_ns),
+        written_ns: get!(job.head.written_ns),
+        length: get!(job.head.length),
+        flags: get!(job.head.flags),
+    };
+    let outcome = put(&head, from);
     if outcome != Outcome::Whole {
-        count_lost(state, head.length as u64, outcome == Outcome::NoRoom);
+        count_lost(state, get!(job.head.length) as u64, outcome == Outcome::NoRoom);
     }
     if outcome != Outcome::NoRoom {
-        head.flags &= !FLAG_GAP_BEFORE;
+        set!(job.head.flags, get!(job.head.flags) & !FLAG_GAP_BEFORE);
+        let unseen = get!(job.unseen);
         // SAFETY: `state` is a value of `PIPES`.
         unsafe { (*state).told = unseen };
     }

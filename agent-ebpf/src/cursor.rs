@@ -70,10 +70,8 @@ impl Ring {
 
 /// Whether the bytes that left between two cursors are certainly not as many as were read. Where slots were filled again
 /// or spliced in, nobody can say.
-///
-/// `again` looks at the pipe's head once more, after the slots.
 #[inline(always)]
-pub(crate) fn is_certainly_other(ring: &Ring, from: u64, to: u64, bytes: u64, again: impl FnOnce() -> u32) -> bool {
+pub(crate) fn is_certainly_other(ring: &Ring, pipe: u64, from: u64, to: u64, bytes: u64) -> bool {
     let first = (from >> 32) as u32;
     let mut start = from as u32;
     if start == PipeState::CURSOR_UNKNOWN || to as u32 == PipeState::CURSOR_UNKNOWN {
@@ -103,6 +101,8 @@ pub(crate) fn is_certainly_other(ring: &Ring, from: u64, to: u64, bytes: u64, ag
         sum += (to as u32).wrapping_sub(start) as u64;
     }
     let is_whole = index < SLOTS_MAX || first.wrapping_add(index) == last;
-    let is_filled_again = again().wrapping_sub(first) >= ring.slots;
+    // Looked at after the slots.
+    let is_filled_again =
+        probe::<u32>(pipe, offset!(pipe_head)).is_none_or(|head| head.wrapping_sub(first) >= ring.slots);
     is_whole && is_start_known && !is_filled_again && sum != bytes
 }

@@ -3,7 +3,7 @@
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::{HashMap, PerCpuArray, RingBuf};
 use core::arch::asm;
-use penstock_ebpf::{Counts, Offsets, PipeKey, PipeState};
+use penstock_ebpf::{Counts, Offsets, PipeKey, PipeState, RecordHead};
 
 /// Followed pipes at the most: 250 containers are usual, two pipes each.
 const PIPES_MAX: u32 = 16_384;
@@ -37,6 +37,33 @@ pub(crate) static RING: RingBuf = RingBuf::with_byte_size(RING_BYTES, 0);
 #[map]
 pub(crate) static COUNTS: PerCpuArray<Counts> = PerCpuArray::with_max_entries(1, 0);
 
+/// Room for the job of the program on `sys_exit`, which is not preempted; that of a read's end is in `READS`.
+#[map]
+pub(crate) static JOBS: PerCpuArray<Job> = PerCpuArray::with_max_entries(1, 0);
+
+/// What is to be copied, and how far that is done.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(crate) struct Job {
+    /// The head of the next record.
+    pub(crate) head: RecordHead,
+    /// `PipeState::unseen` as it is told by this job.
+    pub(crate) unseen: u64,
+    /// Which kind of buffers.
+    pub(crate) buffers: u64,
+    /// To the buffer, or to the rest of the array.
+    pub(crate) pointer: u64,
+    /// Length of the rest of the array.
+    pub(crate) segments: u64,
+    /// Bytes to skip in the next segment.
+    pub(crate) skip: u64,
+    /// Bytes that are not copied yet.
+    pub(crate) left: u64,
+    /// Where the next byte is, and how many are there.
+    pub(crate) here: u64,
+    pub(crate) room: u64,
+}
+
 /// What is remembered of a read from its beginning to its end.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -49,14 +76,12 @@ pub(crate) struct Read {
     pub(crate) entry: u64,
     /// Where the pipe was read up to.
     pub(crate) cursor: u64,
-    /// The iterator, as it was: kind, pointer, segments, bytes to skip in the first, bytes that it has room for.
-    pub(crate) kind: u64,
-    pub(crate) pointer: u64,
-    pub(crate) segments: u64,
-    pub(crate) skip: u64,
+    /// Bytes that the iterator has room for.
     pub(crate) count: u64,
     /// Another read was under way when it began, or another process reads: its bytes cannot be placed.
     pub(crate) is_mixed: u64,
+    /// The iterator as it was; at exit, what is to be copied.
+    pub(crate) job: Job,
 }
 
 /// Adds to a count that others may add to at the same time. The old value is not asked for: 5.10 refuses that. (Rust has

@@ -1,13 +1,14 @@
 //! `fentry` of the pipe's read function (`anon_pipe_read`, before 6.15 `pipe_read`): whether bytes left since the last
 //! read, and where this one will put what it gets. At exit the iterator has moved on.
 
+use crate::copy::{KERNEL_ARRAY, ONE, OTHERS};
 use crate::cursor::Ring;
 use crate::kernel::{load, offset, pipe_of};
-use crate::maps::{PIPES, READS, Read, add};
+use crate::maps::{Job, PIPES, READS, Read, add};
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use aya_ebpf::macros::fentry;
 use aya_ebpf::programs::FEntryContext;
-use penstock_ebpf::PipeState;
+use penstock_ebpf::{PipeState, RecordHead};
 
 /// `ssize_t pipe_read(struct kiocb *, struct iov_iter *)`
 #[fentry]
@@ -37,9 +38,9 @@ fn pipe_read_entry(context: FEntryContext) -> i32 {
     let is_mixed = entry.wrapping_sub(exits) != 1 || task >> 32 != reader;
     let cursor = look(state, inode, before, is_mixed);
     // SAFETY: the second argument of a program with BTF.
-    let (kind, pointer, segments, skip, count) = unsafe { iterator(context.arg(1)) };
+    let (job, count) = unsafe { iterator(context.arg(1), cookie) };
     let is_mixed = is_mixed.into();
-    let saved = Read { key, cookie, file, entry, cursor, kind, pointer, segments, skip, count, is_mixed };
+    let saved = Read { key, cookie, file, entry, cursor, count, is_mixed, job };
     if READS.insert(&task, &saved, 0).is_err() {
         // SAFETY: as above.
         add(unsafe { &raw mut (*state).exits }, 1);
@@ -80,21 +81,28 @@ unsafe fn read(count: *const u64) -> u64 {
     unsafe { core::ptr::read_volatile(count) }
 }
 
-/// Kind, pointer, segments, bytes to skip, bytes of room.
+/// What the iterator says of the buffers, and for how many bytes they have room.
 ///
 /// # Safety
 /// `iter` must be an argument of a program with BTF.
 #[inline(always)]
-pub(super) unsafe fn iterator(iter: u64) -> (u64, u64, u64, u64, u64) {
+unsafe fn iterator(iter: u64, cookie: u64) -> (Job, u64) {
     // SAFETY: typed loads from the argument on.
-    unsafe {
+    let (kind, pointer, segments, skip) = unsafe {
         let kind = match offset!(iter_kind_bytes) {
             // The lowest bit is the direction.
             4 => load::<u32>(iter, offset!(iter_kind)) as u64 & !1,
             _ => load::<u8>(iter, offset!(iter_kind)) as u64,
         };
-        let pointer = load(iter, offset!(iter_pointer));
-        let segments = load(iter, offset!(iter_segments));
-        (kind, pointer, segments, load(iter, offset!(iter_skip)), load(iter, offset!(iter_count)))
-    }
+        (kind, load(iter, offset!(iter_pointer)), load(iter, offset!(iter_segments)), load(iter, offset!(iter_skip)))
+    };
+    let buffers = match kind {
+        kind if kind == offset!(kind_one) => ONE,
+        kind if kind == offset!(kind_array) => KERNEL_ARRAY,
+        _ => OTHERS,
+    };
+    let head = RecordHead { cookie, sequence: 0, read_ns: 0, written_ns: 0, length: 0, flags: 0 };
+    let job = Job { head, unseen: 0, buffers, pointer, segments, skip, left: 0, here: 0, room: 0 };
+    // SAFETY: as above.
+    (job, unsafe { load(iter, offset!(iter_count)) })
 }

@@ -5,15 +5,15 @@
 //! the read began, if another thread has given the number away meanwhile; bytes that left the pipe unseen, where a writer
 //! has already filled the slots again from which they came; reads through io_uring, until the next read.
 
-use crate::copy::{Buffers, Received, copy};
+use crate::copy::{ONE, OTHERS, USER_ARRAY, copy};
 use crate::cursor::{Ring, is_certainly_other};
 use crate::kernel::{offset, probe};
-use crate::maps::{PIPES, READERS, add};
+use crate::maps::{JOBS, Job, PIPES, READERS, add};
 use aya_ebpf::EbpfContext;
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_get_current_task, bpf_ktime_get_ns};
 use aya_ebpf::macros::{btf_tracepoint, raw_tracepoint};
 use aya_ebpf::programs::{BtfTracePointContext, RawTracePointContext};
-use penstock_ebpf::{PipeKey, PipeState};
+use penstock_ebpf::{PipeKey, PipeState, RecordHead};
 
 /// `sys_exit(struct pt_regs *, long)`
 #[btf_tracepoint(function = "sys_exit")]
@@ -48,10 +48,10 @@ fn is_reader() -> bool {
 fn returned(regs: u64, result: u64) -> Option<()> {
     let number = probe::<u32>(regs, offset!(regs_number))? as u64;
     let buffers = match number {
-        number if number == offset!(call_read) => Buffers::One,
-        number if number == offset!(call_readv) => Buffers::UserArray,
-        number if number == offset!(call_preadv2) => Buffers::UserArray,
-        number if number == offset!(call_splice) || number == offset!(call_vmsplice) => Buffers::Others,
+        number if number == offset!(call_read) => ONE,
+        number if number == offset!(call_readv) => USER_ARRAY,
+        number if number == offset!(call_preadv2) => USER_ARRAY,
+        number if number == offset!(call_splice) || number == offset!(call_vmsplice) => OTHERS,
         _ => return None,
     };
     let (pipe, key) = pipe_at(probe(regs, offset!(regs_first))?)?;
@@ -62,7 +62,7 @@ fn returned(regs: u64, result: u64) -> Option<()> {
         // The cursor shows it at the next read of the one who should.
         return None;
     }
-    if buffers == Buffers::Others {
+    if buffers == OTHERS {
         // Bytes left to elsewhere.
         // SAFETY: as above.
         add(unsafe { &raw mut (*state).unseen }, 1);
@@ -70,22 +70,22 @@ fn returned(regs: u64, result: u64) -> Option<()> {
         unsafe { (*state).cursor = PipeState::CURSOR_UNKNOWN as u64 };
         return None;
     }
-    let pointer = probe(regs, offset!(regs_second))?;
-    let segments = probe(regs, offset!(regs_third))?;
+    let (pointer, segments) = (probe(regs, offset!(regs_second))?, probe(regs, offset!(regs_third))?);
     let ring = Ring::probe(pipe)?;
     let cursor = ring.cursor();
-    let is_other = is_certainly_other(&ring, before, cursor, result, || {
-        probe(pipe, offset!(pipe_head)).unwrap_or(ring.tail.wrapping_add(ring.slots))
-    });
-    if is_other {
+    if is_certainly_other(&ring, pipe, before, cursor, result) {
         // SAFETY: as above.
         add(unsafe { &raw mut (*state).unseen }, 1);
     }
     // SAFETY: as above.
     unsafe { (*state).cursor = cursor };
-    let received = Received { buffers, pointer, segments, skip: 0, bytes: result };
     // SAFETY: the helper takes nothing.
-    copy(state, cookie, unsafe { bpf_ktime_get_ns() }, &received);
+    let read_ns = unsafe { bpf_ktime_get_ns() };
+    let job = JOBS.get_ptr_mut(0)?;
+    let head = RecordHead { cookie, sequence: 0, read_ns, written_ns: 0, length: 0, flags: 0 };
+    // SAFETY: a value of `JOBS`, this processor's own.
+    unsafe { job.write(Job { head, unseen: 0, buffers, pointer, segments, skip: 0, left: result, here: 0, room: 0 }) };
+    copy(state, job);
     Some(())
 }
 
