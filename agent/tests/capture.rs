@@ -2,6 +2,8 @@
 //!
 //! Where the kernel or the rights allow no hook, the tests say so and are left out.
 
+#![allow(clippy::unwrap_used, reason = "a test: what fails here is to fail")]
+
 use penstock::metrics::label::Hook;
 use penstock::sources::ebpf::Kernel;
 use penstock::types::capture::Cookie;
