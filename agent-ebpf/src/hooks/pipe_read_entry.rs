@@ -3,7 +3,7 @@
 
 use crate::copy::{KERNEL_ARRAY, ONE, OTHERS};
 use crate::cursor::Ring;
-use crate::kernel::{load, offset, pipe_of};
+use crate::kernel::{load, offset, pipe_of, probe};
 use crate::maps::{Job, PIPES, READS, Read, add};
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use aya_ebpf::macros::fentry;
@@ -60,7 +60,8 @@ fn look(state: *mut PipeState, inode: u64, before: u64, is_mixed: bool) -> u64 {
             tail: load(pipe, offset!(pipe_tail)),
             head: load(pipe, offset!(pipe_head)),
             slots: load(pipe, offset!(pipe_slots)),
-            buffers: load(pipe, offset!(pipe_buffers)),
+            // Not a typed load: the verifier lets no variable be added to such a pointer.
+            buffers: probe(pipe, offset!(pipe_buffers)).unwrap_or(0),
         }
     };
     let cursor = ring.cursor();

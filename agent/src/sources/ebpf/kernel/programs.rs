@@ -11,6 +11,8 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 /// The pipe's functions: the names since 6.15, and those before.
 const READ: [&str; 2] = ["anon_pipe_read", "pipe_read"];
 const WRITE: [&str; 2] = ["anon_pipe_write", "pipe_write"];
+/// How the lines begin with which the verifier's log ends, after the reason.
+const FIGURES: [&str; 4] = ["processed ", "stack depth ", "verification time ", "max_states_per_insn "];
 const SYS_EXIT: &str = "sys_exit";
 
 /// The programs of a hook that copy: a skipped run of one of them is a loss.
@@ -85,8 +87,8 @@ fn words(doing: &str, error: &ProgramError) -> String {
     let said = match error {
         ProgramError::LoadError { io_error, verifier_log } => {
             let log = verifier_log.to_string();
-            let last = log.lines().rev().find(|line| !line.is_empty() && !line.starts_with("processed"));
-            format!("{io_error} {}", last.unwrap_or_default()).trim_end().to_owned()
+            let is_about = |line: &&str| !line.is_empty() && !FIGURES.iter().any(|start| line.starts_with(start));
+            format!("{io_error} {}", log.lines().rev().find(is_about).unwrap_or_default()).trim_end().to_owned()
         }
         other => chain(other),
     };
