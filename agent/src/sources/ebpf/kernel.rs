@@ -273,3 +273,21 @@ fn key((inode, device): (u64, u64)) -> [u64; PipeKey::WORDS] {
     let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
     PipeKey { inode, device: u64::from(major) << 20 | u64::from(minor) }.words()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The kernel's own device numbers are not packed as those of `stat`.
+    #[test]
+    fn a_device_has_the_kernels_number() {
+        assert_eq!(key((7, rustix::fs::makedev(0, 14))), [7, 14]);
+        assert_eq!(key((7, rustix::fs::makedev(8, 300))), [7, 8 << 20 | 300]);
+    }
+
+    #[test]
+    fn it_can_be_given_to_the_data_thread() {
+        fn is_send<T: Send>() {}
+        is_send::<Kernel>();
+    }
+}
