@@ -82,6 +82,16 @@ proptest! {
         bodies::checkpoint_file(&bytes);
         bodies::journal(&bytes);
         bodies::loki_error(&bytes);
+        bodies::capture_record(&bytes);
+        bodies::kernel_types(&[&[0x9f, 0xeb], &bytes[..]].concat());
+    }
+
+    #[test]
+    fn capture_records_of_any_length_and_flags_give_what_they_hold(
+        sequence in prop_oneof![any::<u64>(), Just(u64::MAX)], length in 0_u32..64, flags in 0_u32..5, room in 0_usize..64,
+    ) {
+        let head = penstock_ebpf::RecordHead { cookie: 1, sequence, read_ns: 2, written_ns: 3, length, flags };
+        bodies::capture_record(&[&head.to_bytes()[..], &vec![7; room]].concat());
     }
 
     #[test]

@@ -24,6 +24,7 @@ pub fn test() -> Result<()> {
 pub fn run() -> Result<()> {
     step("cargo", &["fmt", "--all", "--check"])?;
     step("cargo", &["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"])?;
+    step("cargo", &["xtask", "ebpf", "--check"])?;
     step("cargo", &["xtask", "test"])?;
     step("cargo", &["xtask", "demo", "--seconds", "5", "--no-containerd"])?;
     step("cargo", &["xtask", "soak", "rotation", "formats", "kills", "outage", "--small", "--debug"])?;

@@ -22,6 +22,7 @@ pub mod tally;
 pub mod ci;
 pub mod demo;
 pub mod e2e;
+pub mod ebpf;
 pub mod scenarios;
 pub mod setup;
 pub mod simulation;

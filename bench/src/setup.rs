@@ -1,29 +1,41 @@
 //! What the chores need of the machine, and how it gets there.
 //!
 //! In: the machine. Out: installed Debian packages where we are root on Debian, else what to install. Never: a
-//! package that is there already, a download outside the machine's own package sources.
+//! package that is there already, anything outside the machine's own package sources and cargo's.
 
+use crate::agent::project;
 use crate::cri::find_program;
+use crate::ebpf;
 use anyhow::{Context, Result, bail};
 use std::path::Path;
 use std::process::Command;
 
 /// A program, Debian's package that has it, and what for.
-const NEEDED: [(&str, &str, &str); 7] = [
+const NEEDED: [(&str, &str, &str); 11] = [
     ("cc", "gcc", "building"),
     ("containerd", "containerd", "real containers"),
     ("ctr", "containerd", "real containers"),
     ("runc", "runc", "real containers"),
     ("busybox", "busybox-static", "the image of the real containers"),
+    ("/usr/bin/cargo", "cargo-web", "the kernel programs"),
+    ("/usr/bin/rustc", "rustc-web", "the kernel programs"),
+    ("/usr/lib/rustlib/src/rust/library/core/Cargo.toml", "rust-web-src", "the kernel programs"),
+    ("/usr/lib/llvm-22/bin/llvm-config", "llvm-22-dev", "bpf-linker, for the kernel programs"),
     ("tar", "tar", "the image of the real containers"),
     ("sha256sum", "coreutils", "the image of the real containers"),
 ];
 
-/// Installs what is missing. Without the right to, or elsewhere than on Debian, says what is missing.
+/// Installs what is missing, bpf-linker into the target folder. Without the right to, or elsewhere than on Debian, says
+/// what is missing.
 ///
 /// # Errors
 /// Something is missing and could not be installed.
 pub fn run() -> Result<()> {
+    packages()?;
+    ebpf::install_linker(&project())
+}
+
+fn packages() -> Result<()> {
     let missing: Vec<_> = NEEDED.iter().filter(|(program, _, _)| find_program(program).is_none()).collect();
     if missing.is_empty() {
         println!("everything is there");

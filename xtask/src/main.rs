@@ -4,10 +4,11 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 use penstock_bench::demo::DemoArgs;
 use penstock_bench::e2e::E2eArgs;
+use penstock_bench::ebpf::EbpfArgs;
 use penstock_bench::producer::{self, ProducerArgs};
 use penstock_bench::receiver::{Receiver, ReceiverConfig};
 use penstock_bench::scenarios::{self, SoakArgs};
-use penstock_bench::{ci, demo, e2e, setup};
+use penstock_bench::{ci, demo, e2e, ebpf, setup};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use tokio::runtime::Runtime;
@@ -29,6 +30,8 @@ enum Chore {
     Ci,
     /// Installs what the chores need (root on Debian), else says what to install
     Setup,
+    /// Builds the kernel programs into the object that the agent embeds
+    Ebpf(EbpfArgs),
     /// Real containers under a private containerd, every line compared
     E2e(E2eArgs),
     /// The Loki-compatible receiver alone, until Ctrl-C
@@ -54,6 +57,7 @@ fn main() -> Result<ExitCode> {
             let runtime = Runtime::new()?;
             e2e::run(&args, &runtime.block_on(Receiver::start(ReceiverConfig::default()))?)?
         }
+        Chore::Ebpf(args) => ebpf::run(&args).map(|()| true)?,
         Chore::Receiver { listen } => {
             Runtime::new()?.block_on(receive(listen))?;
             true

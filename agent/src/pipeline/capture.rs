@@ -71,16 +71,18 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
         self.look_at_clock(now);
         let Some(mut tap) = self.capture.tap.take() else { return false };
         let mut events = std::mem::take(&mut self.capture.events);
-        tap.events(&mut events);
-        for event in events.drain(..) {
-            self.take_pipe_event(event, now);
+        let (mut bytes, mut has_more) = (0, true);
+        while has_more && bytes < CAPTURED_BYTES_PER_TURN {
+            tap.events(&mut events);
+            for event in events.drain(..) {
+                self.take_pipe_event(event, now);
+            }
+            has_more = tap.drain(CAPTURED_BYTES_PER_TURN, &mut |fragment| {
+                bytes += fragment.bytes.len().max(1);
+                self.take_fragment(&fragment, now);
+            });
         }
         self.capture.events = events;
-        let mut bytes = 0;
-        let has_more = tap.drain(CAPTURED_BYTES_PER_TURN, &mut |fragment| {
-            bytes += fragment.bytes.len().max(1);
-            self.take_fragment(&fragment, now);
-        });
         if bytes > 0 {
             self.capture.busy_at = Some(now.mono);
             self.metrics.captured_bytes.add(bytes as u64);

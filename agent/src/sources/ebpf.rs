@@ -3,4 +3,14 @@
 //! In: the kernel's ring of capture records. Out: fragments and pipe events, through [`tap::Tap`]. Never: a byte that
 //! did not leave the pipe at that place, or back-pressure on who wrote it.
 
+pub mod btf;
+pub mod decode;
+pub mod kernel;
+mod layout;
+mod misses;
+mod refusal;
+mod self_test;
 pub mod tap;
+
+pub use kernel::Kernel;
+pub use refusal::Refused;

@@ -9,9 +9,11 @@ use penstock::framing::{cri, docker};
 use penstock::limits::LINE_BYTES_MAX;
 use penstock::parse::{ShapeContext, Shaper};
 use penstock::send::answer;
+use penstock::sources::ebpf::{btf::Types, decode};
 use penstock::types::entry::{EnvelopeMember, Record};
 use penstock::types::position::{FileId, StdStream};
 use penstock::types::request::Verdict;
+use penstock_ebpf::{FLAG_BYTES_LOST, RecordHead};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use xxhash_rust::xxh3::xxh3_64;
@@ -42,6 +44,24 @@ pub(crate) fn journal(bytes: &[u8]) {
         let recovered = journal::recover(&[&known, rest].concat());
         assert!(recovered.sent[&(FileId(7), StdStream::Stdout, 9)].contains(&5));
     }
+}
+
+/// A capture record gives no more bytes than it says and holds, at a place that its std stream can have; its fragment says
+/// the same.
+pub(crate) fn capture_record(bytes: &[u8]) {
+    let Ok((head, content)) = decode::decode(bytes) else { return };
+    let is_lost = head.flags & FLAG_BYTES_LOST != 0;
+    assert_eq!(content.len(), if is_lost { 0 } else { head.length as usize });
+    assert!(bytes[RecordHead::BYTES..].starts_with(content));
+    let fragment = decode::fragment(head, content, i64::MAX);
+    let end = fragment.sequence + fragment.bytes.len() as u64;
+    assert_eq!(end, head.sequence + u64::from(head.length));
+}
+
+/// The kernel's types, whatever the bytes: never a panic.
+pub(crate) fn kernel_types(bytes: &[u8]) {
+    let Some(types) = Types::parse(bytes) else { return };
+    let _any = (types.offset("iov_iter", "count"), types.size("pipe_buffer"), types.value("ITER_IOVEC"));
 }
 
 /// Status, then a body: only 200 and 204 mean stored, and a refusal counts at least one entry of a known kind.

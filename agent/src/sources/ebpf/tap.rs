@@ -40,12 +40,13 @@ impl Tap for Absent {
 
 /// A source of captured bytes, looked at by the data thread in every turn.
 pub trait Tap {
-    /// Appends what happened to the pipes since the last call, in order. To be called before [`Tap::drain`] in each turn:
-    /// a [`PipeEvent::Skipped`] counts from the fragments of the last drain on.
+    /// Appends what happened to the pipes since the last call, in order, and looks into the ring. To be called before
+    /// [`Tap::drain`] in each turn: a [`PipeEvent::Skipped`] stands before the first fragment that may follow what it
+    /// tells of.
     fn events(&mut self, out: &mut Vec<PipeEvent>);
 
-    /// Hands over what is in the ring, oldest first, until about `bytes_max` bytes were taken (one record more at the
-    /// most, 64 KiB). The bytes are lent for the call of `take` only.
+    /// Hands over what was in the ring at the last [`Tap::events`] (1 MiB of it at the most), oldest first, until about
+    /// `bytes_max` bytes were taken (one record more at the most, 32 KiB). The bytes are lent for the call of `take` only.
     ///
     /// A fragment may be empty: bytes that could not be carried end at its `sequence`, and `is_gap_before` says whether
     /// more than those are missing. True: there is more, come again at once.

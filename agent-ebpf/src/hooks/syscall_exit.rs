@@ -1,0 +1,114 @@
+//! `tp_btf` or `raw_tp` on `sys_exit`: the reads of the runtime's processes, where the pipe's own functions cannot be
+//! hooked. Every other process leaves after one look-up; but it is a tax on every system call of the node.
+//!
+//! At exit the registers still hold descriptor and buffer. What this cannot see: which pipe the descriptor named when
+//! the read began, if another thread has given the number away meanwhile; bytes that left the pipe unseen, where a writer
+//! has already filled the slots again from which they came; reads through io_uring, until the next read.
+
+use crate::copy::{ONE, OTHERS, USER_ARRAY, copy};
+use crate::cursor::{Ring, between};
+use crate::kernel::{offset, probe};
+use crate::maps::{JOBS, Job, PIPES, READERS, add};
+use aya_ebpf::EbpfContext;
+use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_get_current_task, bpf_ktime_get_ns};
+use aya_ebpf::macros::{btf_tracepoint, raw_tracepoint};
+use aya_ebpf::programs::{BtfTracePointContext, RawTracePointContext};
+use penstock_ebpf::{FLAG_FIRST, PipeKey, PipeState, RecordHead};
+
+/// `sys_exit(struct pt_regs *, long)`
+#[btf_tracepoint(function = "sys_exit")]
+fn syscall_exit_btf(context: BtfTracePointContext) -> i32 {
+    if is_reader() && context.arg::<i64>(1) > 0 {
+        let _left_out = returned(context.arg(0), context.arg(1));
+    }
+    0
+}
+
+/// `sys_exit(struct pt_regs *, long)`
+#[raw_tracepoint(tracepoint = "sys_exit")]
+fn syscall_exit_raw(context: RawTracePointContext) -> i32 {
+    if is_reader() {
+        let arguments = context.as_ptr().cast::<u64>();
+        // SAFETY: a raw tracepoint's context is an array of its arguments.
+        let (regs, result) = unsafe { (*arguments, *arguments.add(1) as i64) };
+        if result > 0 {
+            let _left_out = returned(regs, result as u64);
+        }
+    }
+    0
+}
+
+#[inline(always)]
+fn is_reader() -> bool {
+    READERS.get_ptr(&((bpf_get_current_pid_tgid() >> 32) as u32)).is_some()
+}
+
+/// A system call of a reader gave back `result`, which is positive.
+#[inline(always)]
+fn returned(regs: u64, result: u64) -> Option<()> {
+    let number = probe::<u32>(regs, offset!(regs_number))? as u64;
+    let buffers = match number {
+        number if number == offset!(call_read) => ONE,
+        number if number == offset!(call_readv) => USER_ARRAY,
+        number if number == offset!(call_preadv2) => USER_ARRAY,
+        number if number == offset!(call_splice) || number == offset!(call_vmsplice) => OTHERS,
+        _ => return None,
+    };
+    let (pipe, key) = pipe_at(probe(regs, offset!(regs_first))?)?;
+    let state = PIPES.get_ptr_mut(&key)?;
+    // SAFETY: `state` is a value of `PIPES`, here and below.
+    let (cookie, before, reader) = unsafe { ((*state).cookie, (*state).cursor, (*state).reader) };
+    if reader != bpf_get_current_pid_tgid() >> 32 {
+        // The cursor shows it at the next read of the one who should.
+        return None;
+    }
+    if buffers == OTHERS {
+        // Bytes left to elsewhere.
+        // SAFETY: as above.
+        add(unsafe { &raw mut (*state).unseen }, 1);
+        // SAFETY: as above.
+        unsafe { (*state).cursor = PipeState::CURSOR_UNKNOWN as u64 };
+        return None;
+    }
+    let (pointer, segments) = (probe(regs, offset!(regs_second))?, probe(regs, offset!(regs_third))?);
+    let ring = Ring::probe(pipe)?;
+    let cursor = ring.cursor();
+    // A pipe begins at slot 0, offset 0.
+    let is_new = before == PipeState::CURSOR_UNKNOWN as u64;
+    let moved = between(&ring, pipe, if is_new { 0 } else { before }, cursor);
+    let flags = if is_new && moved == Some(result) { FLAG_FIRST } else { 0 };
+    if !is_new && moved.is_some_and(|moved| moved != result) {
+        // SAFETY: as above.
+        add(unsafe { &raw mut (*state).unseen }, 1);
+    }
+    // SAFETY: as above.
+    unsafe { (*state).cursor = cursor };
+    // SAFETY: the helper takes nothing.
+    let read_ns = unsafe { bpf_ktime_get_ns() };
+    let job = JOBS.get_ptr_mut(0)?;
+    let head = RecordHead { cookie, sequence: 0, read_ns, written_ns: 0, length: 0, flags };
+    // SAFETY: a value of `JOBS`, this processor's own.
+    unsafe { job.write(Job { head, unseen: 0, buffers, pointer, segments, skip: 0, left: result, here: 0, room: 0 }) };
+    copy(state, job);
+    Some(())
+}
+
+/// The pipe at a descriptor of the current process, if it is one.
+#[inline(always)]
+fn pipe_at(descriptor: u64) -> Option<(u64, PipeKey)> {
+    // SAFETY: the helper takes nothing.
+    let task = unsafe { bpf_get_current_task() };
+    let files: u64 = probe(task, offset!(task_files))?;
+    let table: u64 = probe(files, offset!(files_table))?;
+    let descriptor = descriptor & 0xffff_ffff;
+    if descriptor >= probe::<u32>(table, offset!(table_length))? as u64 {
+        return None;
+    }
+    let place: u64 = probe(table, offset!(table_files))?;
+    let file: u64 = probe(place, descriptor * 8)?;
+    let inode: u64 = probe(file, offset!(file_inode))?;
+    let number = probe(inode, offset!(inode_number))?;
+    let super_block: u64 = probe(inode, offset!(inode_super))?;
+    let device = probe::<u32>(super_block, offset!(super_device))? as u64;
+    Some((probe(inode, offset!(inode_pipe))?, PipeKey { inode: number, device }))
+}
