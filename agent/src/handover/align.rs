@@ -81,7 +81,7 @@ pub fn in_file(window: &Window, recent: &Recent) -> usize {
     let latest_ns = recent.time_ns.map_or(i64::MAX, |newest_ns| newest_ns.saturating_add(CLOCK_ERROR_NS));
     let all = || (0..window.len()).filter_map(|place| Some((place, window.get(place)?)));
     let may_be_there = |(_, seen): &(usize, Seen)| known.contains(&seen.print) && seen.read_ns <= latest_ns;
-    match all().filter(may_be_there).last() {
+    match all().rfind(may_be_there) {
         Some((place, _)) => place + 1,
         None => all().take_while(|(_, seen)| recent.time_ns.is_some_and(|newest| seen.read_ns <= newest)).count(),
     }
