@@ -156,3 +156,16 @@ pub const UNKNOWN_PIPE_KEPT: Duration = Duration::from_secs(10);
 pub const ALIGN_AGAIN_MIN: Duration = Duration::from_millis(1);
 /// The longest such time.
 pub const ALIGN_AGAIN_MAX: Duration = Duration::from_millis(500);
+
+/// The pauses between looks for pipes after word of a new container, so that its pipes are known within 100 ms of its
+/// start: its log file is made before its first process is.
+pub const PIPE_LOOKS_AFTER_WORD: [Duration; 14] = {
+    let ms = Duration::from_millis;
+    [ms(10), ms(20), ms(30), ms(40), ms(50), ms(50), ms(50), ms(50), ms(50), ms(50), ms(50), ms(50), ms(50), ms(50)]
+};
+/// From one full look for pipes to the next; also how often one looks without word.
+pub const PIPE_LOOK_INTERVAL: Duration = Duration::from_secs(2);
+/// The least pause between two looks, however often there is word.
+pub const PIPE_LOOK_PAUSE: Duration = Duration::from_millis(5);
+/// Events of pipes that may wait for the data thread; with more of them nobody looks until it has taken some.
+pub const PIPE_EVENTS_MAX: usize = 65_536;
