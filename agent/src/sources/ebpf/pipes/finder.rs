@@ -167,7 +167,8 @@ impl Search {
             lock(&self.shared.events).append(&mut events);
             (self.wake)();
         }
-        let denied = (difference.denied > 0).then(|| denied(difference.denied));
+        let Difference { asked, denied, .. } = difference;
+        let denied = (denied * 2 > asked).then(|| self::denied(asked, denied));
         let kinds = [(Kind::Denied, denied), (Kind::Unreadable, unreadable), (Kind::Unfollowed, unfollowed)];
         for (kind, trouble) in kinds {
             self.tell(kind, trouble);
@@ -194,11 +195,10 @@ enum Kind {
     Unfollowed,
 }
 
-fn denied(times: u32) -> String {
+fn denied(asked: usize, denied: usize) -> String {
     format!(
-        "the system refused {times} looks at other processes, so containers' pipes may not be found and their lines come \
-         from the log file alone; give the agent CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH, and the node's process namespace \
-         (hostPID)"
+        "the system does not show the descriptors of {denied} of {asked} processes, so containers' pipes may not be found \
+         and their lines come from the log file alone; give the agent CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH"
     )
 }
 

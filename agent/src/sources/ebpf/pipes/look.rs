@@ -52,8 +52,19 @@ pub struct Difference {
     pub changed: Vec<FoundPipe>,
     /// Pipes whose reader has closed them or ended, or whose ends are others now (they are in `found` too).
     pub gone: Vec<FoundPipe>,
-    /// How often the system refused a look at a process.
-    pub denied: u32,
+    /// Processes whose descriptors were asked for.
+    pub asked: usize,
+    /// Those of them whose descriptors the system does not show: a right is missing, or, for a single one, it is
+    /// protected from everybody.
+    pub denied: usize,
+}
+
+impl Difference {
+    /// Whether all pipes are as they were.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.found.is_empty() && self.changed.is_empty() && self.gone.is_empty()
+    }
 }
 
 /// A pipe that is followed, and what is needed to see whether it still is.
@@ -190,7 +201,8 @@ impl Looker {
     }
 
     fn compare(&self, before: BTreeMap<u64, FoundPipe>) -> Difference {
-        let mut difference = Difference { denied: self.procfs.take_denied(), ..Difference::default() };
+        let (asked, denied) = self.procfs.take_asked();
+        let mut difference = Difference { asked, denied, ..Difference::default() };
         for pipe in self.pipes() {
             match before.get(&pipe.inode) {
                 Some(old) if old == pipe => {}

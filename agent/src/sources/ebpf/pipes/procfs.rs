@@ -4,7 +4,8 @@
 //! because a process ended meanwhile, or a write.
 
 use super::cgroup::{CgroupPlace, place};
-use std::cell::Cell;
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::path::PathBuf;
@@ -49,17 +50,19 @@ pub(super) enum Target {
 #[derive(Debug)]
 pub(super) struct Procfs {
     root: PathBuf,
-    denied: Cell<u32>,
+    /// Processes whose descriptors were asked for, and whether that was refused.
+    asked: RefCell<HashMap<u32, bool>>,
 }
 
 impl Procfs {
     pub(super) fn new(root: PathBuf) -> Self {
-        Self { root, denied: Cell::new(0) }
+        Self { root, asked: RefCell::default() }
     }
 
-    /// How often something was refused since the last call.
-    pub(super) fn take_denied(&self) -> u32 {
-        self.denied.take()
+    /// How many processes were asked for their descriptors since the last call, and how many of these were out of reach.
+    pub(super) fn take_asked(&self) -> (usize, usize) {
+        let asked = self.asked.take();
+        (asked.len(), asked.values().filter(|is_denied| **is_denied).count())
     }
 
     /// All processes.
@@ -94,7 +97,7 @@ impl Procfs {
     /// All descriptors that are open.
     pub(super) fn descriptors(&self, pid: u32) -> Vec<(u32, Target)> {
         let folder = self.root.join(format!("{pid}/fd"));
-        let Some(names) = self.unless_denied(std::fs::read_dir(folder)) else { return Vec::new() };
+        let Some(names) = self.note(pid, std::fs::read_dir(folder)) else { return Vec::new() };
         let numbers = names.flatten().filter_map(|entry| number(entry.file_name().to_str()?));
         numbers.filter_map(|descriptor| Some((descriptor, self.target(pid, descriptor)?))).collect()
     }
@@ -110,15 +113,15 @@ impl Procfs {
 
     fn target(&self, pid: u32, descriptor: u32) -> Option<Target> {
         let path = self.root.join(format!("{pid}/fd/{descriptor}"));
-        let target = self.unless_denied(std::fs::read_link(path))?;
+        let target = self.note(pid, std::fs::read_link(path))?;
         let pipe = target.to_str().and_then(|text| text.strip_prefix("pipe:[")?.strip_suffix(']')?.parse().ok());
         Some(pipe.map_or(Target::Path(target), Target::Pipe))
     }
 
     /// The start of a small file, which procfs gives in one piece.
     fn read<'a>(&self, path: &str, buffer: &'a mut [u8]) -> Option<&'a str> {
-        let mut file = self.unless_denied(File::open(self.root.join(path)))?;
-        let bytes = self.unless_denied(file.read(buffer))?;
+        let mut file = File::open(self.root.join(path)).ok()?;
+        let bytes = file.read(buffer).ok()?;
         let text = buffer.get(..bytes)?;
         // A program may call itself anything; what is read here stands behind that name.
         match std::str::from_utf8(text) {
@@ -127,10 +130,9 @@ impl Procfs {
         }
     }
 
-    fn unless_denied<T>(&self, result: io::Result<T>) -> Option<T> {
-        if result.as_ref().is_err_and(|error| error.kind() == ErrorKind::PermissionDenied) {
-            self.denied.set(self.denied.get().saturating_add(1));
-        }
+    fn note<T>(&self, pid: u32, result: io::Result<T>) -> Option<T> {
+        let is_denied = result.as_ref().is_err_and(|error| error.kind() == ErrorKind::PermissionDenied);
+        *self.asked.borrow_mut().entry(pid).or_default() |= is_denied;
         result.ok()
     }
 }
@@ -183,6 +185,7 @@ mod tests {
         let nobody = u32::MAX;
         assert_eq!((procfs.stat(nobody), procfs.pipe_at(nobody, 1)), (None, None));
         assert_eq!(procfs.cgroup(nobody), CgroupPlace::default());
-        assert!(procfs.descriptors(nobody).is_empty() && procfs.take_denied() == 0);
+        assert!(procfs.descriptors(nobody).is_empty());
+        assert_eq!((procfs.take_asked(), procfs.take_asked()), ((1, 0), (0, 0)));
     }
 }

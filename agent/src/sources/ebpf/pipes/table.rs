@@ -66,10 +66,10 @@ impl Table {
         let descent = |first: ProcessId| Descent { first, container: self.container(first.pid).map(ToOwned::to_owned) };
         let adopted: Vec<(u32, Descent)> = seen
             .iter()
-            .filter(|(pid, stat)| {
-                self.all.get(pid).is_some_and(|p| p.started == stat.started && p.parent != stat.parent)
+            .filter_map(|(pid, stat)| {
+                let before = self.all.get(pid).filter(|p| p.started == stat.started && p.parent != stat.parent)?;
+                Some((*pid, descent(self.first_of(before.parent)?)))
             })
-            .filter_map(|(pid, _)| Some((*pid, descent(self.first_of(*pid)?))))
             .collect();
         self.all.retain(|pid, _| pids.contains(pid));
         for (pid, stat) in seen {

@@ -41,8 +41,7 @@ fn two_pipes_are_stdout_and_stderr_of_the_log_that_their_reader_writes() {
         let device = rustix::fs::stat(path).unwrap().st_dev;
         assert_eq!(pipe.device, rustix::fs::major(device) << 20 | rustix::fs::minor(device));
     }
-    assert_eq!(looker.look(false).unwrap(), Default::default());
-    assert_eq!(looker.look(true).unwrap(), Default::default());
+    assert!(looker.look(false).unwrap().is_empty() && looker.look(true).unwrap().is_empty());
 }
 
 #[test]
@@ -82,7 +81,7 @@ fn swapped_descriptors_are_found_and_nothing_is_certain() {
 
 #[test]
 fn a_pipe_kept_at_another_descriptor_is_found() {
-    found("exec 7>&1 8>&2 >/dev/null 2>&1; : >$D/ready; exec sleep 60", both_uncertain);
+    found("exec 7>&1 >/dev/null; : >$D/ready; exec sleep 60", both_uncertain);
 }
 
 #[test]
@@ -99,7 +98,7 @@ fn a_daemon_holds_the_pipes_after_its_parent_ended_and_the_first_process_closed_
     std::fs::write(logger.folder.path().join("go"), "").unwrap();
     until("the first process closed them", || logger.folder.path().join("closed").exists());
     for _ in 0..4 {
-        assert_eq!(looker.look(true).unwrap(), Default::default());
+        assert!(looker.look(true).unwrap().is_empty());
     }
     assert_eq!(known(&looker).keys().copied().collect::<Vec<_>>(), [writer.out, writer.err]);
 }
@@ -112,11 +111,11 @@ fn who_enters_from_outside_does_not_count_also_when_the_first_process_is_over() 
     until("the first is found", || looker.look(true).is_ok() && known(&looker).len() == 2);
     let outsider = logger.spawn(": >$D/ready; sleep 60 & wait");
     for is_full in [false, true, false, true] {
-        assert_eq!(looker.look(is_full).unwrap(), Default::default());
+        assert!(looker.look(is_full).unwrap().is_empty());
     }
     first.kill();
     until("the first is gone", || looker.look(true).is_ok() && known(&looker).is_empty());
-    assert_eq!(looker.look(true).unwrap(), Default::default());
+    assert!(looker.look(true).unwrap().is_empty());
     let next = logger.spawn("exec sleep 60");
     until("the next writer is found", || looker.look(false).is_ok() && known(&looker).len() == 2);
     assert!(known(&looker).values().all(|(_, writer)| *writer == next.pid));
