@@ -163,8 +163,10 @@ pub const PIPE_LOOKS_AFTER_WORD: [Duration; 14] = {
     let ms = Duration::from_millis;
     [ms(10), ms(20), ms(30), ms(40), ms(50), ms(50), ms(50), ms(50), ms(50), ms(50), ms(50), ms(50), ms(50), ms(50)]
 };
-/// From one full look for pipes to the next; also how often one looks without word.
+/// How often one looks for pipes without word: 1 to 2 microseconds of CPU for each process of the node.
 pub const PIPE_LOOK_INTERVAL: Duration = Duration::from_secs(2);
+/// How often each process is read again, in case its number was given to another: about 10 microseconds each.
+pub const PIPE_FULL_LOOK_INTERVAL: Duration = Duration::from_secs(10);
 /// The least pause between two looks, however often there is word.
 pub const PIPE_LOOK_PAUSE: Duration = Duration::from_millis(5);
 /// Events of pipes that may wait for the data thread; with more of them nobody looks until it has taken some.

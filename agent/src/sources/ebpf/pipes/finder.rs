@@ -5,7 +5,9 @@
 
 use super::{Difference, FoundPipe, Looker, Places};
 use crate::clock::Clock;
-use crate::limits::{PIPE_EVENTS_MAX, PIPE_LOOK_INTERVAL, PIPE_LOOK_PAUSE, PIPE_LOOKS_AFTER_WORD};
+use crate::limits::{
+    PIPE_EVENTS_MAX, PIPE_FULL_LOOK_INTERVAL, PIPE_LOOK_INTERVAL, PIPE_LOOK_PAUSE, PIPE_LOOKS_AFTER_WORD,
+};
 use crate::types::capture::{Cookie, Pipe, PipeEvent};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use std::collections::{HashMap, HashSet};
@@ -146,10 +148,10 @@ impl Search {
             }
             let now = self.clock.now().mono;
             if is_full {
-                full_due = now + PIPE_LOOK_INTERVAL;
+                full_due = now + PIPE_FULL_LOOK_INTERVAL;
             }
             std::thread::sleep(PIPE_LOOK_PAUSE);
-            let pause = pauses.next().copied().unwrap_or_else(|| full_due.saturating_sub(now));
+            let pause = pauses.next().copied().unwrap_or(PIPE_LOOK_INTERVAL);
             if self.shared.wait(pause.saturating_sub(PIPE_LOOK_PAUSE)) {
                 pauses = PIPE_LOOKS_AFTER_WORD.iter();
             }

@@ -8,7 +8,10 @@ use super::procfs::{ProcessId, Procfs, Stat};
 use std::collections::{HashMap, HashSet};
 use std::io;
 
-/// After so many full looks a process has its descriptors and its cgroup, and is not asked again.
+/// At this age, clock ticks (hundredths of a second), a process has its descriptors and its cgroup, and is not asked
+/// again. The youngest process says how late it is at the least.
+const SETTLED_AGE_TICKS: u64 = 200;
+/// The same after so many full looks, where no younger process tells the time.
 const LOOKS_UNTIL_SETTLED: u8 = 2;
 /// Generations between a process and its container's first one; more are a loop made by numbers given again.
 const GENERATIONS_MAX: usize = 1_024;
@@ -43,6 +46,8 @@ pub(super) struct Process {
     /// What it descended from before its parent ended.
     descends_from: Option<Descent>,
     full_looks: u8,
+    /// It was asked when it was old enough.
+    is_settled: bool,
     cgroup: Option<CgroupPlace>,
 }
 
@@ -50,6 +55,8 @@ pub(super) struct Process {
 #[derive(Debug, Default)]
 pub(super) struct Table {
     all: HashMap<u32, Process>,
+    /// Start of the youngest process so far.
+    newest: u64,
 }
 
 impl Table {
@@ -72,6 +79,7 @@ impl Table {
             })
             .collect();
         self.all.retain(|pid, _| pids.contains(pid));
+        self.settle();
         for (pid, stat) in seen {
             self.take(pid, stat, is_full);
         }
@@ -83,7 +91,16 @@ impl Table {
         Ok(())
     }
 
+    /// Those that were old enough at the last look are not asked in this one.
+    fn settle(&mut self) {
+        for process in self.all.values_mut().filter(|process| !process.is_settled) {
+            let is_old = process.started.saturating_add(SETTLED_AGE_TICKS) <= self.newest;
+            process.is_settled = is_old || process.full_looks >= LOOKS_UNTIL_SETTLED;
+        }
+    }
+
     fn take(&mut self, pid: u32, stat: Stat, is_full: bool) {
+        self.newest = self.newest.max(stat.started);
         match self.all.get_mut(&pid).filter(|known| known.started == stat.started) {
             Some(known) => {
                 known.parent = stat.parent;
@@ -96,6 +113,7 @@ impl Table {
                     role: Role::Other,
                     descends_from: None,
                     full_looks: 0,
+                    is_settled: false,
                     cgroup: None,
                 };
                 self.all.insert(pid, new);
@@ -123,8 +141,7 @@ impl Table {
 
     /// Those whose descriptors and cgroup may still be changing.
     pub(super) fn unsettled(&self) -> Vec<u32> {
-        let is_young = |process: &Process| process.full_looks < LOOKS_UNTIL_SETTLED;
-        self.all.iter().filter(|(_, process)| is_young(process)).map(|(pid, _)| *pid).collect()
+        self.all.iter().filter(|(_, process)| !process.is_settled).map(|(pid, _)| *pid).collect()
     }
 
     /// The same, by the first process of the container that they are in.
@@ -141,7 +158,7 @@ impl Table {
     /// Reads the cgroups of those that are not settled, and of these alone.
     pub(super) fn read_cgroups(&mut self, procfs: &Procfs) {
         for (pid, process) in &mut self.all {
-            if process.full_looks < LOOKS_UNTIL_SETTLED || process.cgroup.is_none() {
+            if !process.is_settled || process.cgroup.is_none() {
                 process.cgroup = Some(procfs.cgroup(*pid));
             }
         }

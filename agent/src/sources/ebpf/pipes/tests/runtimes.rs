@@ -237,6 +237,21 @@ fn without_a_pod_or_a_link_nobody_knows_the_log() {
 }
 
 #[test]
+fn who_is_old_is_asked_once_and_who_is_young_again() {
+    let tree = MadeUp::new();
+    shim(&tree, v2);
+    tree.process(120, SHIM, 70, &v2("u1", &id('a')));
+    tree.process(200, 1, 890, "0::/system.slice/containerd.service");
+    tree.process(130, 200, 900, &v2("u2", &id('b')));
+    let mut looker = tree.looker();
+    looker.look(true).unwrap();
+    piped(&tree, 120, SHIM, 1_000);
+    piped(&tree, 130, 200, 2_000);
+    looker.look(false).unwrap();
+    assert_eq!(seen(&looker).iter().map(|(inode, ..)| *inode).collect::<Vec<_>>(), [2_000, 2_001]);
+}
+
+#[test]
 fn a_tree_that_is_torn_or_odd_gives_nothing_and_no_failure() {
     let tree = MadeUp::new();
     tree.process(2, 3, 5, "");
