@@ -156,3 +156,23 @@ pub const UNKNOWN_PIPE_KEPT: Duration = Duration::from_secs(10);
 pub const ALIGN_AGAIN_MIN: Duration = Duration::from_millis(1);
 /// The longest such time.
 pub const ALIGN_AGAIN_MAX: Duration = Duration::from_millis(500);
+
+/// The pauses between looks for pipes after word of a new container, so that its pipes are known within 100 ms of its
+/// start: its log file is made before its first process is.
+pub const PIPE_LOOKS_AFTER_WORD: [Duration; 14] = {
+    let ms = Duration::from_millis;
+    [ms(10), ms(20), ms(30), ms(40), ms(50), ms(50), ms(50), ms(50), ms(50), ms(50), ms(50), ms(50), ms(50), ms(50)]
+};
+/// How often one looks for pipes without word: 1 to 2 microseconds of CPU for each process of the node.
+pub const PIPE_LOOK_INTERVAL: Duration = Duration::from_secs(2);
+/// How often each process is read again, in case its number was given to another: about 10 microseconds each.
+pub const PIPE_FULL_LOOK_INTERVAL: Duration = Duration::from_secs(10);
+/// The least pause between two looks, however often there is word.
+pub const PIPE_LOOK_PAUSE: Duration = Duration::from_millis(5);
+/// Events of pipes that may wait for the data thread; with more of them nobody looks until it has taken some.
+pub const PIPE_EVENTS_MAX: usize = 65_536;
+/// Bytes of the kernel's ring, at the least and at the most; between them it is an eighth of `memory_bytes_max`. What finds
+/// no room in it is taken from the file.
+pub const RING_BYTES_MIN: u32 = 1 << 20;
+/// See [`RING_BYTES_MIN`].
+pub const RING_BYTES_MAX: u32 = 64 << 20;

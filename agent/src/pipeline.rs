@@ -291,7 +291,7 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
     }
 
     /// The disk, to sleep on.
-    pub fn disk(&mut self) -> &mut D {
+    pub fn disk(&self) -> &D {
         self.source.disk()
     }
 

@@ -3,6 +3,7 @@
 //! One data thread does the files and the pipeline; one thread writes the positions; network, pods and the admin
 //! server run on a small tokio runtime. In: the configuration, signals. Out: an exit, orderly.
 
+mod capture;
 mod data_thread;
 mod inbox;
 mod outside;
@@ -13,14 +14,14 @@ use crate::checkpoint::journal::Journal;
 use crate::checkpoint::lock::Lock;
 use crate::checkpoint::store::Store;
 use crate::clock::Clock;
-use crate::config::{self, Capture, Config, Source, StartAt};
+use crate::config::{self, Config, Source, StartAt};
 use crate::discovery::{self, DiscoveryConfig, own_pod};
 use crate::health::Health;
 use crate::limits::REQUESTS_IN_FLIGHT_MAX;
 use crate::metrics::Metrics;
-use crate::metrics::label::Hook;
 use crate::pipeline::{Pipeline, Settings};
 use crate::send;
+use crate::sources::ebpf::EbpfSource;
 use crate::sources::file::FileSource;
 use crate::sources::file::os::OsDisk;
 use crate::types::pod::PodSnapshot;
@@ -28,6 +29,7 @@ use anyhow::{Context as _, bail};
 use data_thread::DataThread;
 use inbox::Inbox;
 use outside::Shell;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use storage::Storage;
@@ -39,25 +41,25 @@ use tracing::{info, warn};
 ///
 /// # Errors
 /// What keeps the agent from starting, with the remedy: the data directory is taken, the log directory is not
-/// there, the admin address is in use, the kernel source was asked for.
+/// there, the admin address is in use, the kernel source was asked for and cannot be had.
 pub fn run(config: &Config, grace: Duration) -> anyhow::Result<()> {
     let clock = Clock::start();
+    let kernel = capture::attach(config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let signals = runtime.block_on(async { Signals::listen() })?;
     let lock = Lock::take(&config.data_dir)?;
-    check_capture(config.capture)?;
     raise_file_limit();
     // A lease that a writer breaks is told by this signal, which ends a process that has no handler.
     signal_hook::flag::register(signal_hook::consts::SIGIO, Arc::default())?;
     let metrics = Arc::new(Metrics::default());
-    metrics.hook.set(Hook::None, 1);
     let health = Arc::new(Health::default());
     let (sender, receiver) = inbox::channel()?;
     let (requests, outgoing) = mpsc::channel(2 * REQUESTS_IN_FLIGHT_MAX);
 
     let store = Store::new(&config.data_dir);
     let storage = Storage::start(store.clone(), Arc::clone(&metrics), clock)?;
-    let (journal, pipeline) = pipeline(config, &store, clock, &metrics)?;
+    let tap = |log_dir: &Path| capture::start(kernel, log_dir, clock, sender.clone(), &metrics);
+    let (journal, pipeline) = pipeline(config, &store, clock, &metrics, tap)?;
     let client = send::http::Client::new(&config.loki)?;
     let shell = Shell { requests, journal, storage };
 
@@ -88,21 +90,13 @@ pub fn run(config: &Config, grace: Duration) -> anyhow::Result<()> {
     outcome
 }
 
-fn check_capture(capture: Capture) -> anyhow::Result<()> {
-    match capture {
-        Capture::Ebpf => bail!("capture: ebpf: this build has no kernel source; set capture to auto or file"),
-        Capture::Auto => info!("capture: auto: this build has no kernel source, lines are taken from the log files"),
-        Capture::File => info!("capture: file"),
-    }
-    Ok(())
-}
-
 fn pipeline(
     config: &Config,
     store: &Store,
     clock: Clock,
     metrics: &Arc<Metrics>,
-) -> anyhow::Result<(Journal, Pipeline<OsDisk>)> {
+    tap: impl FnOnce(&Path) -> anyhow::Result<Option<EbpfSource>>,
+) -> anyhow::Result<(Journal, Pipeline<OsDisk, EbpfSource>)> {
     let loaded = store.load();
     let (journal, recovered, damage) = Journal::open(&config.data_dir);
     for message in loaded.messages.iter().chain(&damage) {
@@ -115,10 +109,11 @@ fn pipeline(
         format!("cannot use log_dir {}; is it mounted, and may the agent read it?", config.log_dir.display())
     })?;
     let log_dir = disk.log_dir().to_path_buf();
+    let tap = tap(&log_dir)?;
     let skips_existing = config.start_at == StartAt::End && loaded.is_first_start;
     let source = FileSource::new(disk, log_dir, config.backlog_bytes_max, loaded.positions.files, skips_existing);
     let seed = clock.now().wall_ns.cast_unsigned() ^ u64::from(std::process::id());
-    let pipeline = Pipeline::new(Settings::new(config, seed), source, None, recovered, Arc::clone(metrics));
+    let pipeline = Pipeline::new(Settings::new(config, seed), source, tap, recovered, Arc::clone(metrics));
     Ok((journal, pipeline))
 }
 

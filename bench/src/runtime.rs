@@ -6,6 +6,7 @@
 
 pub mod container;
 pub mod framer;
+pub mod logger;
 pub mod rotate;
 pub mod stamp;
 

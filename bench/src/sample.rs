@@ -1,4 +1,4 @@
-//! Sample containers without a container runtime: a producer process behind two pipes, and the logger.
+//! Sample containers without a container runtime: a logger process that has a producer process behind two pipes.
 //!
 //! In: a pod and what it writes. Out: the log files, and one ledger per std stream and run. Never: a process
 //! left behind; dropping a sample ends it.
@@ -6,19 +6,20 @@
 use crate::ledger;
 use crate::pods::SamplePod;
 use crate::producer::{ProducerArgs, ledger_path};
-use crate::runtime::{ContainerLog, Format, Place, Rotator, StdStream};
+use crate::runtime::logger::{LoggerArgs, bytes_written};
+use crate::runtime::{Format, Rotation, StdStream};
 use crate::tally::Written;
 use anyhow::{Context, Result};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use std::io::ErrorKind;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
 /// Where all samples live.
 #[derive(Clone, Debug)]
 pub struct SampleWorld {
-    /// The program that has the hidden subcommand `producer`.
+    /// The program that has the hidden subcommands `producer` and `logger`.
     pub program: PathBuf,
     /// `/var/log/pods`, or what stands for it.
     pub pods_root: PathBuf,
@@ -61,8 +62,10 @@ pub struct Sample {
     world: SampleWorld,
     pod: SamplePod,
     args: ProducerArgs,
+    rotation: Rotation,
     attempts: u32,
-    running: Option<(Child, ContainerLog)>,
+    /// The logger of the present run; the producer is its child and in its process group.
+    logger: Option<Child>,
     bytes_done: u64,
 }
 
@@ -71,10 +74,10 @@ impl Sample {
     ///
     /// # Errors
     /// The process or its files cannot be made.
-    pub fn start(world: &SampleWorld, pod: &SamplePod, args: &ProducerArgs, rotator: &Rotator) -> Result<Self> {
+    pub fn start(world: &SampleWorld, pod: &SamplePod, args: &ProducerArgs, rotation: Rotation) -> Result<Self> {
         let (world, pod, args) = (world.clone(), pod.clone(), args.clone());
-        let mut sample = Self { world, pod, args, attempts: 0, running: None, bytes_done: 0 };
-        sample.start_next(rotator)?;
+        let mut sample = Self { world, pod, args, rotation, attempts: 0, logger: None, bytes_done: 0 };
+        sample.start_next()?;
         Ok(sample)
     }
 
@@ -82,37 +85,37 @@ impl Sample {
     ///
     /// # Errors
     /// As [`Self::start`] and [`Self::stop`].
-    pub fn restart(&mut self, rotator: &Rotator) -> Result<()> {
+    pub fn restart(&mut self) -> Result<()> {
         self.stop()?;
-        self.start_next(rotator)
+        self.start_next()
     }
 
-    fn start_next(&mut self, rotator: &Rotator) -> Result<()> {
+    fn start_next(&mut self) -> Result<()> {
         let attempt = self.attempts;
         let args = self.world.run_args(&self.pod, &self.args, attempt);
-        // A Ctrl-C at the terminal is for the chore, which ends its containers in order.
-        let mut child = Command::new(&self.world.program)
-            .arg("producer")
-            .args(args.to_args())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .spawn()
-            .with_context(|| format!("starting {}", self.world.program.display()))?;
-        let pipes = child.stdout.take().zip(child.stderr.take()).context("the producer has no pipes")?;
         let docker = self.world.pods_root.with_file_name("docker").join(&args.run);
-        let place = Place {
+        let program = self.world.program.display().to_string();
+        let logger = LoggerArgs {
             folder: self.pod.log_folder(&self.world.pods_root).join(&self.pod.containers[0]),
             attempt,
             format: self.world.format,
             docker_folder: (self.world.format == Format::DockerJson).then_some(docker),
+            rotate_bytes: self.rotation.bytes_max,
+            files_max: self.rotation.files_max,
+            interval_ms: u64::try_from(self.rotation.interval.as_millis())?,
+            count: self.count(attempt),
+            writer: [program, "producer".into()].into_iter().chain(args.to_args()).collect(),
         };
-        let log = ContainerLog::start(&place, pipes.0, pipes.1).context("starting the logger")?;
-        rotator.add(&log);
-        self.running = Some((child, log));
+        // A Ctrl-C at the terminal is for the chore, which ends its containers in order.
+        let logger = logger.command(&self.world.program).stdin(Stdio::null()).process_group(0).spawn();
+        self.logger = Some(logger.with_context(|| format!("starting {}", self.world.program.display()))?);
         self.attempts += 1;
         Ok(())
+    }
+
+    /// Where a run's logger counts its bytes.
+    fn count(&self, attempt: u32) -> PathBuf {
+        PathBuf::from(format!("{}.bytes", self.world.ledger(&self.pod, attempt).display()))
     }
 
     /// SIGTERM, then waits until the last line is in the file.
@@ -120,8 +123,8 @@ impl Sample {
     /// # Errors
     /// The producer failed, or the logger could not write.
     pub fn stop(&mut self) -> Result<()> {
-        if let Some((child, _)) = &self.running {
-            terminate(child)?;
+        if let Some(logger) = &self.logger {
+            terminate(logger)?;
         }
         self.wait()
     }
@@ -131,10 +134,10 @@ impl Sample {
     /// # Errors
     /// The producer failed, or the logger could not write.
     pub fn wait(&mut self) -> Result<()> {
-        let Some((mut child, log)) = self.running.take() else { return Ok(()) };
-        let status = child.wait()?;
-        self.bytes_done += log.finish().context("writing the log file")?;
-        anyhow::ensure!(status.success(), "the producer of {} ended with {status}", self.pod.name);
+        let Some(mut logger) = self.logger.take() else { return Ok(()) };
+        let status = logger.wait()?;
+        self.bytes_done += bytes_written(&self.count(self.attempts - 1));
+        anyhow::ensure!(status.success(), "the logger of {} ended with {status}", self.pod.name);
         Ok(())
     }
 
@@ -147,7 +150,7 @@ impl Sample {
     /// Bytes in the log files so far, rotated and deleted ones too.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        self.bytes_done + self.running.as_ref().map_or(0, |(_, log)| log.bytes())
+        self.bytes_done + self.logger.as_ref().map_or(0, |_| bytes_written(&self.count(self.attempts - 1)))
     }
 
     /// How many runs were started.
@@ -185,9 +188,11 @@ impl Sample {
 
 impl Drop for Sample {
     fn drop(&mut self) {
-        if let Some((child, _)) = &mut self.running {
-            let _ = child.kill();
-            let _ = child.wait();
+        if let Some(logger) = &mut self.logger {
+            if let Ok(group) = id(logger) {
+                let _ended_before = kill_process_group(group, Signal::KILL);
+            }
+            let _ = logger.wait();
         }
     }
 }
@@ -204,6 +209,9 @@ fn remove_folder(folder: &Path) -> Result<()> {
 /// # Errors
 /// Those of `kill`.
 pub fn terminate(child: &Child) -> Result<()> {
-    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).context("a process without an id")?;
-    kill_process(pid, Signal::TERM).context("ending a process")
+    kill_process(id(child)?, Signal::TERM).context("ending a process")
+}
+
+fn id(child: &Child) -> Result<Pid> {
+    i32::try_from(child.id()).ok().and_then(Pid::from_raw).context("a process without an id")
 }

@@ -7,6 +7,7 @@ use penstock_bench::e2e::E2eArgs;
 use penstock_bench::ebpf::EbpfArgs;
 use penstock_bench::producer::{self, ProducerArgs};
 use penstock_bench::receiver::{Receiver, ReceiverConfig};
+use penstock_bench::runtime::logger::{self, LoggerArgs};
 use penstock_bench::scenarios::{self, SoakArgs};
 use penstock_bench::{ci, demo, e2e, ebpf, setup};
 use std::net::SocketAddr;
@@ -45,6 +46,9 @@ enum Chore {
     /// A sample application; the other chores start it
     #[command(hide = true)]
     Producer(ProducerArgs),
+    /// Runs a program behind pipes and logs what it writes, as a runtime does; the other chores start it
+    #[command(hide = true)]
+    Logger(LoggerArgs),
 }
 
 fn main() -> Result<ExitCode> {
@@ -67,6 +71,7 @@ fn main() -> Result<ExitCode> {
         Chore::Ci => ci::run().map(|()| true)?,
         Chore::Setup => setup::run().map(|()| true)?,
         Chore::Producer(args) => producer::run_process(&args).map(|()| true)?,
+        Chore::Logger(args) => logger::run_process(&args).map(|()| true)?,
     };
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

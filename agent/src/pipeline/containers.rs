@@ -155,6 +155,9 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
                 self.containers.insert(key, container);
                 self.resolve(key, now);
                 self.find_pipes_of(key);
+                if let Some(tap) = &mut self.capture.tap {
+                    tap.nudge();
+                }
             }
             Event::Gone(key) => {
                 if let Some(container) = self.containers.get_mut(&key) {

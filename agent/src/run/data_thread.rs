@@ -5,6 +5,7 @@ use super::outside::Shell;
 use crate::clock::Clock;
 use crate::health::Health;
 use crate::pipeline::Pipeline;
+use crate::sources::ebpf::EbpfSource;
 use crate::sources::file::os::OsDisk;
 use crate::types::pod::PodSnapshot;
 use std::sync::Arc;
@@ -19,7 +20,7 @@ const SAVE_TIME: Duration = Duration::from_secs(1);
 
 /// Everything the data thread owns.
 pub(super) struct DataThread {
-    pub(super) pipeline: Pipeline<OsDisk>,
+    pub(super) pipeline: Pipeline<OsDisk, EbpfSource>,
     pub(super) shell: Shell,
     pub(super) receiver: Receiver,
     pub(super) pods: watch::Receiver<Arc<PodSnapshot>>,
@@ -64,9 +65,21 @@ impl DataThread {
             let until_end = end_at.saturating_sub(now.mono);
             let sleep = self.pipeline.wait(now).min(SLEEP_MAX).min(until_end);
             if !sleep.is_zero() {
-                self.pipeline.disk().wait(self.receiver.bell(), sleep)?;
+                self.sleep(sleep)?;
             }
         }
+    }
+
+    fn sleep(&mut self, time: Duration) -> anyhow::Result<()> {
+        let bell = self.receiver.bell();
+        // A busy ring is looked at when its time has come; asking it to call would cost the kernel more than that.
+        let ring = self.pipeline.tap().filter(|_| self.pipeline.is_ring_quiet()).map(EbpfSource::ring);
+        let others: Vec<_> = [Some(bell), ring].into_iter().flatten().collect();
+        self.pipeline.disk().wait(&others, time)?;
+        if let Some(trouble) = self.pipeline.tap().and_then(EbpfSource::take_trouble) {
+            warn!("kernel source: {trouble}");
+        }
+        Ok(())
     }
 
     fn take_pods(&mut self) {

@@ -39,9 +39,14 @@ impl Sender {
     /// Blocks only while the data thread has more messages waiting than it can ever get at once.
     pub(super) fn put(&self, message: Inbox) {
         if self.queue.send(message).is_ok() {
-            // A counter that is full has rung already.
-            let _rung = rustix::io::write(&self.bell, &1_u64.to_ne_bytes());
+            self.ring();
         }
+    }
+
+    /// Wakes the data thread.
+    pub(super) fn ring(&self) {
+        // A counter that is full has rung already.
+        let _rung = rustix::io::write(&self.bell, &1_u64.to_ne_bytes());
     }
 }
 

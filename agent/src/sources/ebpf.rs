@@ -8,9 +8,12 @@ pub mod decode;
 pub mod kernel;
 mod layout;
 mod misses;
+pub mod pipes;
 mod refusal;
 mod self_test;
+mod source;
 pub mod tap;
 
 pub use kernel::Kernel;
 pub use refusal::Refused;
+pub use source::EbpfSource;

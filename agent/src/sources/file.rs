@@ -198,8 +198,8 @@ impl<D: Disk> FileSource<D> {
     }
 
     /// The disk, to sleep on.
-    pub fn disk(&mut self) -> &mut D {
-        &mut self.disk
+    pub fn disk(&self) -> &D {
+        &self.disk
     }
 
     /// Takes in what has changed since the last call. The events are appended to `events`.

@@ -10,7 +10,7 @@ use crate::pods::SamplePod;
 use crate::producer::ProducerArgs;
 use crate::producer::lines::Kind;
 use crate::runtime::rotate::kubelet_rename;
-use crate::runtime::{Format, Rotation, Rotator};
+use crate::runtime::{Format, Rotation};
 use crate::sample::{Sample, SampleWorld};
 use crate::tally::Written;
 use anyhow::{Context, Result};
@@ -29,7 +29,7 @@ pub struct Load {
     pods: Vec<SamplePod>,
     args: Vec<ProducerArgs>,
     world: SampleWorld,
-    rotator: Rotator,
+    rotation: Rotation,
     samples: Vec<Sample>,
     real: Option<Real>,
 }
@@ -90,7 +90,7 @@ impl Load {
         fs::create_dir_all(&world.ledgers)?;
         let (pods, args) = programs().into_iter().unzip();
         let rotation = Rotation { bytes_max: ROTATE_BYTES, files_max: FILES_MAX, interval: Duration::from_millis(500) };
-        Ok(Self { pods, args, world, rotator: Rotator::start(rotation), samples: Vec::new(), real: None })
+        Ok(Self { pods, args, world, rotation, samples: Vec::new(), real: None })
     }
 
     /// Real containers, in a containerd of our own.
@@ -123,7 +123,7 @@ impl Load {
     pub fn start(&mut self) -> Result<()> {
         for (pod, args) in self.pods.iter().zip(&self.args) {
             match &mut self.real {
-                None => self.samples.push(Sample::start(&self.world, pod, args, &self.rotator)?),
+                None => self.samples.push(Sample::start(&self.world, pod, args, self.rotation)?),
                 Some(real) => {
                     let running = real.containerd.run_pod(pod, &self.world.pods_root)?;
                     let id = real.start_container(&running, 0, pod, args, &self.world)?;
@@ -147,7 +147,7 @@ impl Load {
             return Ok(());
         }
         match &mut self.real {
-            None => self.samples[restarted].restart(&self.rotator),
+            None => self.samples[restarted].restart(),
             Some(real) => real.restart(restarted, &self.pods[restarted], &self.args[restarted], &self.world),
         }
     }

@@ -33,7 +33,7 @@ impl StdStream {
 }
 
 /// Whose log file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, clap::ValueEnum)]
 pub enum Format {
     /// CRI lines; `P` after 16,384 bytes; one `\r` before the newline is dropped; the half line is flushed as
     /// `P` when the file is closed.

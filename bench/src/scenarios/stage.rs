@@ -9,7 +9,7 @@ use crate::pods::{SamplePod, kubectl_json};
 use crate::producer::ProducerArgs;
 use crate::producer::lines::Kind;
 use crate::receiver::{Receiver, ReceiverConfig};
-use crate::runtime::{Format, Rotation, Rotator};
+use crate::runtime::{Format, Rotation};
 use crate::sample::{Sample, SampleWorld};
 use crate::store::Store;
 use crate::tally::Tally;
@@ -30,7 +30,7 @@ pub struct Stage {
     agent: Option<AgentProcess>,
     samples: Vec<Sample>,
     pods: Vec<SamplePod>,
-    rotator: Option<Rotator>,
+    rotation: Option<Rotation>,
     /// Where entries go.
     pub receiver: Receiver,
     /// Random choices of the scenario.
@@ -76,7 +76,7 @@ impl Stage {
             agent: None,
             samples: Vec::new(),
             pods: Vec::new(),
-            rotator: None,
+            rotation: None,
             receiver,
             rng,
             settings,
@@ -89,7 +89,7 @@ impl Stage {
 
     /// From now on files of containers that are started are rotated like this.
     pub fn rotate(&mut self, rotation: Rotation) {
-        self.rotator = Some(Rotator::start(rotation));
+        self.rotation = Some(rotation);
     }
 
     /// Starts one more container per kind and rate, its log file in this format; every tenth line goes to stderr.
@@ -97,7 +97,7 @@ impl Stage {
     /// # Errors
     /// One does not start.
     pub fn start_containers(&mut self, format: Format, programs: &[(Kind, f64)]) -> Result<()> {
-        let rotator = self.rotator.as_ref().context("rotate() comes first")?;
+        let rotation = self.rotation.context("rotate() comes first")?;
         let world = SampleWorld { format, ..self.world.clone() };
         let first = self.pods.len();
         self.pods.extend(programs.iter().enumerate().map(|(n, (kind, _))| pod(first + n, *kind)));
@@ -114,7 +114,7 @@ impl Stage {
                 lines_per_write: if *rate > 5_000.0 { 20 } else { 1 },
                 ledger: PathBuf::new(),
             };
-            self.samples.push(Sample::start(&world, pod, &args, rotator)?);
+            self.samples.push(Sample::start(&world, pod, &args, rotation)?);
         }
         Ok(())
     }

@@ -227,4 +227,6 @@ impl Tap for FakeTap {
     fn counters(&self) -> Counters {
         self.0.borrow().counters
     }
+
+    fn nudge(&mut self) {}
 }

@@ -36,6 +36,10 @@ impl Tap for Absent {
     fn counters(&self) -> Counters {
         match *self {}
     }
+
+    fn nudge(&mut self) {
+        match *self {}
+    }
 }
 
 /// A source of captured bytes, looked at by the data thread in every turn.
@@ -54,4 +58,7 @@ pub trait Tap {
 
     /// The counts until now.
     fn counters(&self) -> Counters;
+
+    /// There may be a new container, whose pipes are to be looked for.
+    fn nudge(&mut self);
 }

@@ -98,12 +98,10 @@ impl OsDisk {
     ///
     /// # Errors
     /// Those of `poll`, but for interruptions.
-    pub fn wait(&self, other: BorrowedFd<'_>, timeout: Duration) -> io::Result<()> {
-        let mut fds = [
-            PollFd::new(&self.folders, PollFlags::IN),
-            PollFd::new(&self.growth, PollFlags::IN),
-            PollFd::from_borrowed_fd(other, PollFlags::IN),
-        ];
+    pub fn wait(&self, others: &[BorrowedFd<'_>], timeout: Duration) -> io::Result<()> {
+        let own = [PollFd::new(&self.folders, PollFlags::IN), PollFd::new(&self.growth, PollFlags::IN)];
+        let others = others.iter().map(|other| PollFd::from_borrowed_fd(*other, PollFlags::IN));
+        let mut fds: Vec<PollFd<'_>> = own.into_iter().chain(others).collect();
         let timeout = Timespec {
             tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: i64::from(timeout.subsec_nanos()),

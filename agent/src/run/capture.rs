@@ -1,0 +1,121 @@
+//! Whether there is a kernel source: by the configuration, and by what the node allows.
+//!
+//! In: the configuration. Out: the source, or none and why. Never: an exit because of a missing right, unless the kernel
+//! source was asked for by name.
+
+use super::inbox::Sender;
+use crate::clock::Clock;
+use crate::config::{Capture, Config, Hook as Wanted};
+use crate::limits::{RING_BYTES_MAX, RING_BYTES_MIN};
+use crate::metrics::Metrics;
+use crate::metrics::label::Hook;
+use crate::sources::ebpf::pipes::Places;
+use crate::sources::ebpf::{EbpfSource, Kernel};
+use anyhow::{Context as _, bail};
+use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
+use std::path::Path;
+use tracing::{info, warn};
+
+/// What is needed once the hooks are attached: other users' log files, processes and their descriptors; the map of
+/// followed pipes (up to 6.1 it needs CAP_BPF); leases, which tell whether a file has a writer; a low port for `admin`.
+const KEPT: CapabilitySet = CapabilitySet::DAC_OVERRIDE
+    .union(CapabilitySet::DAC_READ_SEARCH)
+    .union(CapabilitySet::SYS_PTRACE)
+    .union(CapabilitySet::BPF)
+    .union(CapabilitySet::LEASE)
+    .union(CapabilitySet::NET_BIND_SERVICE);
+
+/// Attaches the best hook that the node allows, and gives up the rights that only that needed. To be called before any
+/// thread is started, as each has rights of its own. `None`: the log files alone.
+///
+/// # Errors
+/// `capture: ebpf`, and no hook can be had.
+pub(super) fn attach(config: &Config) -> anyhow::Result<Option<Kernel>> {
+    if config.capture == Capture::File {
+        info!("capture: file: lines are taken from the log files");
+        return Ok(None);
+    }
+    let hooks: Vec<Hook> = config.capture_hooks.iter().map(|hook| of(*hook)).collect();
+    match Kernel::attach(&hooks, ring_bytes(config.memory_bytes_max)) {
+        Ok(kernel) => {
+            for (hook, why) in kernel.better_refused() {
+                info!("hook {hook:?} cannot be used: {why}");
+            }
+            drop_rights();
+            Ok(Some(kernel))
+        }
+        Err(refused) if config.capture == Capture::Ebpf => {
+            bail!("capture: ebpf: {refused}. Mend that (`penstock doctor` tells more), or set capture to auto or file")
+        }
+        Err(refused) => {
+            warn!("lines are taken from the log files alone: {refused}");
+            Ok(None)
+        }
+    }
+}
+
+/// Begins to look for pipes. `log_dir` with its symlinks resolved.
+///
+/// # Errors
+/// The system has no descriptor or thread left.
+pub(super) fn start(
+    kernel: Option<Kernel>,
+    log_dir: &Path,
+    clock: Clock,
+    sender: Sender,
+    metrics: &Metrics,
+) -> anyhow::Result<Option<EbpfSource>> {
+    metrics.hook.set(kernel.as_ref().map_or(Hook::None, Kernel::hook), 1);
+    let Some(kernel) = kernel else { return Ok(None) };
+    // The kubelet links a container's ID to its log there.
+    let link_dirs = log_dir.parent().map(|parent| parent.join("containers")).into_iter().collect();
+    let places = Places { procfs: "/proc".into(), log_dir: log_dir.to_path_buf(), link_dirs };
+    let wake = Box::new(move || sender.ring());
+    let source = EbpfSource::start(kernel, places, clock, wake).context("starting to look for containers' pipes")?;
+    info!("capture: hook {:?}: lines are taken from the containers' pipes, ahead of the log files", source.hook());
+    Ok(Some(source))
+}
+
+fn of(wanted: Wanted) -> Hook {
+    match wanted {
+        Wanted::Fentry => Hook::Fentry,
+        Wanted::TpBtf => Hook::TpBtf,
+        Wanted::RawTp => Hook::RawTp,
+        Wanted::Kprobe => Hook::Kprobe,
+    }
+}
+
+/// An eighth of the memory budget.
+fn ring_bytes(memory_bytes_max: u64) -> u32 {
+    let share = u32::try_from(memory_bytes_max / 8).unwrap_or(u32::MAX);
+    // The largest power of two that is not more.
+    1 << share.clamp(RING_BYTES_MIN, RING_BYTES_MAX).ilog2()
+}
+
+fn drop_rights() {
+    let dropped = capabilities(None).and_then(|now| {
+        let kept = |set: CapabilitySet| set.intersection(KEPT);
+        let sets = CapabilitySets {
+            effective: kept(now.effective),
+            permitted: kept(now.permitted),
+            inheritable: kept(now.inheritable),
+        };
+        set_capabilities(None, sets)
+    });
+    if let Err(error) = dropped {
+        warn!("rights that are not needed any more could not be given up: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ring_is_an_eighth_of_the_memory_at_the_most() {
+        assert_eq!(ring_bytes(64 << 20), 8 << 20);
+        assert_eq!(ring_bytes(100 << 20), 8 << 20);
+        assert_eq!(ring_bytes(1), RING_BYTES_MIN);
+        assert_eq!(ring_bytes(u64::MAX), RING_BYTES_MAX);
+    }
+}

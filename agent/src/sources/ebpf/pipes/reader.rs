@@ -1,0 +1,58 @@
+//! A process that may be a shim: the pipes that it reads, the log files that it writes.
+//!
+//! In: its descriptors. Out: the same, sorted by use. Never: a pipe that it holds only for writing.
+
+use super::owner::of_open_logs;
+use super::procfs::{Procfs, Target};
+use crate::types::capture::Owner;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+/// What a process has open, as far as it matters.
+#[derive(Debug, Default)]
+pub(super) struct Reader {
+    /// Inode of each pipe that it can read, and the descriptor.
+    pub(super) pipes: HashMap<u64, u32>,
+    /// Files of the log directory that it can write.
+    logs: Vec<PathBuf>,
+}
+
+impl Reader {
+    pub(super) fn new(procfs: &Procfs, pid: u32, log_dir: &Path) -> Self {
+        let mut reader = Self::default();
+        for (descriptor, target) in procfs.descriptors(pid) {
+            let access = || procfs.access(pid, descriptor).unwrap_or((false, false));
+            match target {
+                Target::Pipe(inode) if access().0 => {
+                    reader.pipes.insert(inode, descriptor);
+                }
+                Target::Path(path) if path.starts_with(log_dir) && access().1 => reader.logs.push(path),
+                Target::Pipe(_) | Target::Path(_) => {}
+            }
+        }
+        reader
+    }
+
+    /// The container instance whose log it writes itself, if that is one.
+    pub(super) fn owner(&self) -> Option<Owner> {
+        of_open_logs(self.logs.iter().map(PathBuf::as_path))
+    }
+}
+
+/// The readers seen in one look, each asked once.
+#[derive(Debug)]
+pub(super) struct Readers<'a> {
+    pub(super) procfs: &'a Procfs,
+    pub(super) log_dir: &'a Path,
+    asked: HashMap<u32, Reader>,
+}
+
+impl<'a> Readers<'a> {
+    pub(super) fn new(procfs: &'a Procfs, log_dir: &'a Path) -> Self {
+        Self { procfs, log_dir, asked: HashMap::new() }
+    }
+
+    pub(super) fn get(&mut self, pid: u32) -> &Reader {
+        self.asked.entry(pid).or_insert_with(|| Reader::new(self.procfs, pid, self.log_dir))
+    }
+}
