@@ -83,15 +83,13 @@ pub fn run(args: &VmArgs) -> Result<bool> {
             let begun = clock::monotonic();
             let mut machine = Machine { name: format!("{}{}", kernel.name, boot.name), outcomes: Vec::new() };
             let checks = format!("--hooks {}{}{}", args.hooks.join(","), only(&args.only), boot.checks);
+            let mut last = begun;
             let result = machine::boot(&kernel.image, &archive, boot.append, &checks, &mut |outcome| {
-                println!(
-                    "{} {} {}: {} {}",
-                    machine.name,
-                    outcome.hook,
-                    outcome.check,
-                    outcome.verdict.word(),
-                    outcome.words
-                );
+                let now = clock::monotonic();
+                let (name, Outcome { hook, check, verdict, words }) = (&machine.name, &outcome);
+                let seconds = (now - last).as_secs_f32();
+                println!("{name} {hook} {check}: {} ({seconds:.1} s) {words}", verdict.word());
+                last = now;
                 machine.outcomes.push(outcome);
             });
             if let Err(error) = result {

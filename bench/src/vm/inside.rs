@@ -129,6 +129,7 @@ fn all(chosen: &Chosen) -> Result<()> {
     if !chosen.preempt {
         refused::run(&chosen.hooks, &chosen.only);
     }
+    tell(NO_HOOK, "preemption", preemption());
     tell(NO_HOOK, "kernel-log", kernel_log());
     tell(NO_HOOK, END_CHECK, Ok(Finding::ok(format!("{} s", clock::monotonic().as_secs()))));
     Ok(())
@@ -182,10 +183,25 @@ fn with_hook(name: &str, chosen: &Chosen) -> Result<()> {
     Ok(())
 }
 
+/// How the kernel preempts what runs in it, as it says itself.
+fn preemption() -> Result<Finding> {
+    const WORDS: &str = "Dynamic Preempt: ";
+    let log = log()?;
+    let word = log.lines().find_map(|line| line.split_once(WORDS));
+    Ok(match word {
+        Some((_, word)) => Finding::ok(word),
+        None => Finding::lacks("this kernel's preemption cannot be changed"),
+    })
+}
+
+fn log() -> Result<String> {
+    let log = Command::new("/bin/busybox").arg("dmesg").output().context("reading the kernel's log")?;
+    Ok(String::from_utf8_lossy(&log.stdout).into_owned())
+}
+
 /// Nothing in the kernel's own log that tells of a fault.
 fn kernel_log() -> Result<Finding> {
-    let log = Command::new("/bin/busybox").arg("dmesg").output().context("reading the kernel's log")?;
-    let log = String::from_utf8_lossy(&log.stdout).into_owned();
+    let log = log()?;
     let is_bad = |line: &&str| ["BUG:", "WARNING:", "Oops", "panic"].iter().any(|word| line.contains(word));
     let is_set_up = |line: &&str| line.contains("Command line") || line.contains("command line");
     match log.lines().find(|line| is_bad(line) && !is_set_up(line)) {

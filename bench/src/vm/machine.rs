@@ -4,6 +4,7 @@
 //! left running.
 
 use super::report::{END_CHECK, NO_HOOK, Outcome};
+use crate::sample::terminate;
 use anyhow::{Context, Result, bail};
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader};
@@ -21,8 +22,8 @@ struct Machine(Child);
 
 impl Drop for Machine {
     fn drop(&mut self) {
-        // It has ended, or is to.
-        let _ended = self.0.kill();
+        // `timeout` hands the signal on to QEMU.
+        let _ended = terminate(&self.0);
         let _ended = self.0.wait();
     }
 }
@@ -49,10 +50,11 @@ pub(super) fn boot(
     let mut machine = Machine(command.spawn().context("starting QEMU: `cargo xtask setup` installs it")?);
     let console = machine.0.stdout.take().context("the console")?;
     let mut last = VecDeque::new();
+    let mut has_ended = false;
     for line in BufReader::new(console).split(b'\n') {
         let line = String::from_utf8_lossy(&line?).trim_end().to_owned();
         match Outcome::parse(&line) {
-            Some(outcome) if outcome.check == END_CHECK && outcome.hook == NO_HOOK => return Ok(()),
+            Some(outcome) if outcome.check == END_CHECK && outcome.hook == NO_HOOK => has_ended = true,
             Some(outcome) => take(outcome),
             None if line.is_empty() => {}
             None => last.push_back(line),
@@ -60,6 +62,9 @@ pub(super) fn boot(
         if last.len() > LAST_LINES {
             last.pop_front();
         }
+    }
+    if has_ended {
+        return Ok(());
     }
     bail!("the machine ended before its checks did; its last words:\n{}", Vec::from(last).join("\n"))
 }

@@ -9,6 +9,7 @@ use crate::clock;
 use anyhow::{Context, Result, bail, ensure};
 use penstock::sources::ebpf::Kernel;
 use penstock::types::capture::Cookie;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::pipe::{PipeFlags, pipe_with};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -20,6 +21,9 @@ use std::time::Duration;
 static NAMES: AtomicU64 = AtomicU64::new(1);
 /// A check that takes longer hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Whether the shims have ended is looked at so often at least.
+const LOOK_AGAIN: Timespec = Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
 
 /// How a shim reads.
 #[derive(Clone, Copy, Debug)]
@@ -220,7 +224,8 @@ fn drain_to_the_end(kernel: &mut Kernel, pipes: &mut [&mut Followed]) -> Result<
         }
         ensure!(clock::monotonic() - begun < PATIENCE, "the shim did not come to its end");
         if !has_some {
-            thread::sleep(Duration::from_millis(1));
+            // As the agent does: the kernel wakes it when there is something.
+            poll(&mut [PollFd::new(&kernel.ring_fd(), PollFlags::IN)], Some(&LOOK_AGAIN))?;
         }
     }
 }

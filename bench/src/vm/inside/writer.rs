@@ -35,8 +35,9 @@ pub(super) fn bytes(tag: &str, length: usize) -> Vec<u8> {
 pub(super) fn run(args: &WriterArgs) -> Result<()> {
     let stdout = rustix::stdio::stdout();
     if args.lines == 0 {
-        for block in 0_usize.. {
-            write_all(stdout, &bytes(&format!("{}{block}", args.tag), 1 << 20))?;
+        let block = bytes(&args.tag, 1 << 20);
+        loop {
+            write_all(stdout, &block)?;
         }
     }
     (0..args.lines).try_for_each(|number| write_all(stdout, &lines(&args.tag, number..number + 1)))

@@ -184,7 +184,11 @@ pub(super) fn killed_writer(kernel: &mut Kernel) -> Result<Finding> {
     let seen = through(kernel, &[shim], |pipe| {
         for tag in ["x", "y", "z"] {
             let mut child = process(tag, 0, &pipe)?.spawn()?;
-            std::thread::sleep(std::time::Duration::from_millis(400));
+            while rustix::io::ioctl_fionread(&pipe)? == 0 {
+                ensure!(child.try_wait()?.is_none(), "the writer ended by itself");
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+            std::thread::sleep(std::time::Duration::from_millis(50));
             child.kill()?;
             child.wait()?;
         }
