@@ -59,7 +59,7 @@ pub fn missing() -> Option<String> {
     if std::env::consts::ARCH != "x86_64" {
         return Some("it runs on x86-64 only".to_owned());
     }
-    let needed = [machine::QEMU, "busybox", "cpio", "gzip", "objcopy", "apt-get", "dpkg-deb"];
+    let needed = [machine::QEMU, "busybox", "cpio", "gzip", "objcopy", "timeout", "apt-get", "dpkg-deb"];
     let missing: Vec<_> = needed.into_iter().filter(|name| find_program(name).is_none()).collect();
     (!missing.is_empty()).then(|| format!("{} not installed", missing.join(", ")))
 }

@@ -14,51 +14,47 @@ pub(super) struct Machine {
     pub(super) outcomes: Vec<Outcome>,
 }
 
-/// A table with a row for each check and a column for each machine and hook; what is not `ok` is told below it.
+/// For each hook a table (Markdown) with a row for each check and a column for each machine; what is not `ok` is told below.
 pub(super) fn text(machines: &[Machine]) -> String {
-    let mut checks: Vec<&str> = Vec::new();
-    for outcome in machines.iter().flat_map(|machine| &machine.outcomes) {
-        if !checks.contains(&outcome.check.as_str()) {
-            checks.push(&outcome.check);
-        }
-    }
-    let columns: Vec<_> = machines.iter().flat_map(columns_of).collect();
-    let width = checks.iter().map(|check| check.len()).max().unwrap_or(0);
+    let outcomes = || machines.iter().flat_map(|machine| &machine.outcomes);
+    let mut hooks = each_once(outcomes().map(|outcome| outcome.hook.as_str()));
+    hooks.sort_by_key(|hook| *hook == NO_HOOK);
     let mut text = String::new();
-    let heads: [Vec<&str>; 2] = [
-        columns.iter().map(|(machine, _)| machine.name.as_str()).collect(),
-        columns.iter().map(|(_, hook)| *hook).collect(),
-    ];
-    let widths: Vec<_> = columns.iter().map(|(machine, hook)| machine.name.len().max(hook.len()).max(7)).collect();
-    let mut row = |name: &str, cells: &[&str]| {
-        let cells = cells.iter().zip(&widths).map(|(cell, width)| format!(" {cell:<width$} |")).collect::<String>();
-        let _infallible = writeln!(text, "| {name:<width$} |{cells}");
-    };
-    row("kernel", &heads[0]);
-    let lines: Vec<_> = widths.iter().map(|width| "-".repeat(*width)).collect();
-    row(&"-".repeat(width), &lines.iter().map(String::as_str).collect::<Vec<_>>());
-    row("hook", &heads[1]);
-    for check in checks {
-        let cells: Vec<_> = columns.iter().map(|(machine, hook)| cell(machine, hook, check)).collect();
-        row(check, &cells);
+    for hook in hooks {
+        let checks = each_once(outcomes().filter(|outcome| outcome.hook == hook).map(|outcome| outcome.check.as_str()));
+        let title = if hook == NO_HOOK { "whatever the hook" } else { hook };
+        table(&mut text, title, hook, &checks, machines);
+        text.push('\n');
     }
-    text.push('\n');
     text.push_str(&remarks(machines));
     text
 }
 
-fn columns_of(machine: &Machine) -> Vec<(&Machine, &str)> {
-    let mut hooks: Vec<&str> = Vec::new();
-    for outcome in &machine.outcomes {
-        if !hooks.contains(&outcome.hook.as_str()) {
-            hooks.push(&outcome.hook);
+fn each_once<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut known = Vec::new();
+    names.for_each(|name| {
+        if !known.contains(&name) {
+            known.push(name);
         }
-    }
-    hooks.sort_by_key(|hook| *hook == NO_HOOK);
-    hooks.into_iter().map(|hook| (machine, hook)).collect()
+    });
+    known
 }
 
-fn cell<'a>(machine: &Machine, hook: &str, check: &str) -> &'a str {
+fn table(text: &mut String, title: &str, hook: &str, checks: &[&str], machines: &[Machine]) {
+    let first = checks.iter().chain([&title]).map(|name| name.len()).max().unwrap_or(0);
+    let widths: Vec<_> = machines.iter().map(|machine| machine.name.len().max(7)).collect();
+    let mut row = |name: &str, cells: &mut dyn Iterator<Item = String>| {
+        let cells: String = cells.zip(&widths).map(|(cell, width)| format!(" {cell:<width$} |")).collect();
+        let _infallible = writeln!(text, "| {name:<first$} |{cells}");
+    };
+    row(title, &mut machines.iter().map(|machine| machine.name.clone()));
+    row(&"-".repeat(first), &mut widths.iter().map(|width| "-".repeat(*width)));
+    for check in checks {
+        row(check, &mut machines.iter().map(|machine| cell(machine, hook, check).to_owned()));
+    }
+}
+
+fn cell(machine: &Machine, hook: &str, check: &str) -> &'static str {
     let outcome = machine.outcomes.iter().find(|outcome| outcome.hook == hook && outcome.check == check);
     outcome.map_or("", |outcome| outcome.verdict.word())
 }
@@ -103,7 +99,8 @@ mod tests {
     fn what_failed_is_in_the_table_and_below_it() {
         let machines = [machine(Verdict::Failed)];
         let text = text(&machines);
-        assert!(text.contains("| writev  | FAILED  |         |"), "{text}");
+        assert!(text.contains("| writev | FAILED  |"), "{text}");
+        assert!(text.find("| fentry |") < text.find("| whatever the hook |"), "{text}");
         assert!(text.contains("6.1 fentry writev: FAILED: so and so"), "{text}");
         assert!(!is_good(&machines));
     }

@@ -21,8 +21,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 mod programs;
 
-/// The programs, as `cargo xtask ebpf` built them.
-static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../../agent-ebpf/penstock-ebpf.o");
+/// The programs, as `cargo xtask ebpf` built them; the build script says where.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("EMBEDDED_OBJECT"));
 const BTF_PATH: &str = "/sys/kernel/btf/vmlinux";
 /// Bytes that are taken out of the ring at once.
 const COLLECT_BYTES_MAX: usize = 1 << 20;
