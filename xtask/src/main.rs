@@ -9,7 +9,7 @@ use penstock_bench::producer::{self, ProducerArgs};
 use penstock_bench::receiver::{Receiver, ReceiverConfig};
 use penstock_bench::runtime::logger::{self, LoggerArgs};
 use penstock_bench::scenarios::{self, SoakArgs};
-use penstock_bench::vm::{InsideArgs, VmArgs};
+use penstock_bench::vm::VmArgs;
 use penstock_bench::{ci, demo, e2e, ebpf, setup, vm};
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -38,9 +38,6 @@ enum Chore {
     E2e(E2eArgs),
     /// The kernel matrix: Debian's kernels in QEMU, every hook, every check
     Vm(VmArgs),
-    /// What runs inside such a machine
-    #[command(hide = true)]
-    VmInside(InsideArgs),
     /// The Loki-compatible receiver alone, until Ctrl-C
     Receiver {
         /// Where to listen.
@@ -74,7 +71,6 @@ fn main() -> Result<ExitCode> {
         }
         Chore::Soak(args) => scenarios::run(&args)?,
         Chore::Vm(args) => vm::run(&args)?,
-        Chore::VmInside(args) => vm::run_inside(&args).map(|()| true)?,
         Chore::Test => ci::test().map(|()| true)?,
         Chore::Ci => ci::run().map(|()| true)?,
         Chore::Setup => setup::run().map(|()| true)?,

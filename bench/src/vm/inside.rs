@@ -120,7 +120,7 @@ fn hook_of(name: &str) -> Result<Hook> {
 fn all(chosen: &Chosen) -> Result<()> {
     for hook in &chosen.hooks {
         let mut command = Command::new(std::env::current_exe()?);
-        command.args(["vm-inside", "hook", hook, "--hooks", hook, "--only", &chosen.only]);
+        command.args(["hook", hook, "--hooks", hook, "--only", &chosen.only]);
         command.args(chosen.preempt.then_some("--preempt"));
         if let Err(error) = patiently(&mut command) {
             tell(hook, "hook", Err(error));

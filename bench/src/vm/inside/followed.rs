@@ -41,7 +41,7 @@ impl Shim {
     fn start(self, reader: OwnedFd) -> Result<Running> {
         let out = std::env::temp_dir().join(format!("read-{}", fresh()));
         let mut command = Command::new(std::env::current_exe()?);
-        command.args(["vm-inside", "shim", "--way"]).arg(format!("{:?}", self.way).to_lowercase());
+        command.args(["shim", "--way"]).arg(format!("{:?}", self.way).to_lowercase());
         command.arg("--step").arg(self.step.to_string()).arg("--pause-us").arg(self.pause_us.to_string());
         command.args(self.blocking.then_some("--blocking")).arg("--out").arg(&out);
         let child = command.stdin(Stdio::from(reader)).spawn().context("starting a shim")?;

@@ -5,7 +5,7 @@
 use super::rights::RightsArgs;
 use super::{Finding, tell};
 use crate::vm::report::NO_HOOK;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -19,7 +19,7 @@ pub(super) fn run(hooks: &[String], only: &str) {
     let checks: [(&str, fn(&str) -> Result<Finding>); 5] = [
         ("rights", least_rights),
         ("no-cap-bpf", |hook| refused(hook, &["perfmon", "sys_ptrace"], "CAP_BPF")),
-        ("no-cap-perfmon", |hook| refused(hook, &["bpf", "sys_ptrace"], "CAP_PERFMON")),
+        ("no-cap-perfmon", |hook| refused(hook, &["bpf", "sys_ptrace", "sys_resource"], "CAP_PERFMON")),
         ("no-btf", without_btf),
         ("lockdown", locked_down),
     ];
@@ -43,7 +43,7 @@ fn process(before: &[&str], args: &RightsArgs) -> Result<Output> {
             command
         }
     };
-    command.args(["vm-inside", "rights"]);
+    command.args(["rights"]);
     if let Some(keep) = &args.keep {
         command.args(["--keep", &keep.join(",")]);
     }
@@ -81,6 +81,9 @@ fn least_rights(hook: &str) -> Result<Finding> {
     let more = [&USUAL[..], &["sys_resource"]].concat();
     let (is_attached, with_more) = attach(&[], hook, Some(&more), &[&["sys_resource"][..], &give_up].concat())?;
     match is_attached {
+        true if !words.contains("CAP_SYS_RESOURCE") => {
+            bail!("attached with CAP_SYS_RESOURCE, but this was said: {words}")
+        }
         true => Ok(Finding::ok(format!("only with CAP_SYS_RESOURCE too: {with_more}; without it: {words}"))),
         false => Ok(Finding::lacks(with_more)),
     }

@@ -84,6 +84,6 @@ fn follow(kernel: &mut Kernel) -> String {
     });
     match result {
         Ok(()) => "yes".to_owned(),
-        Err(error) => format!("no ({error:#})"),
+        Err(error) => format!("no ({error})"),
     }
 }

@@ -59,7 +59,7 @@ pub(super) fn write_all(pipe: impl AsFd, mut bytes: &[u8]) -> Result<()> {
 /// A process that writes so many lines to a pipe.
 pub(super) fn process(tag: &str, lines: usize, pipe: &OwnedFd) -> Result<Command> {
     let mut command = Command::new(std::env::current_exe()?);
-    command.args(["vm-inside", "writer", "--tag", tag, "--lines"]).arg(lines.to_string());
+    command.args(["writer", "--tag", tag, "--lines"]).arg(lines.to_string());
     command.stdin(Stdio::null()).stdout(Stdio::from(pipe.try_clone()?));
     Ok(command)
 }
