@@ -5,6 +5,7 @@
 
 use super::btf::Types;
 use super::decode::{decode, fragment};
+use super::doubt::{Doubt, Mark};
 use super::misses;
 use super::refusal::{Refused, chain, maps_remedy};
 use super::tap::Counters;
@@ -47,7 +48,9 @@ pub struct Kernel {
     followed: HashMap<[u64; PipeKey::WORDS], Followed>,
     /// How many pipes each process reads.
     reader_pipes: HashMap<u32, u32>,
-    cookies: HashMap<u64, [u64; PipeKey::WORDS]>,
+    /// The followings that go on, by cookie.
+    cookies: HashMap<u64, Mark>,
+    doubt: Doubt,
     collected: Collected,
     counters: Counters,
 }
@@ -72,7 +75,7 @@ struct Collected {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Found {
     /// The kernel skipped runs of a program since the last look: bytes of any pipe may be missing in what is handed over
-    /// from now on.
+    /// from now on. Each fragment that may be concerned says itself that a gap is before it.
     pub is_skipped: bool,
 }
 
@@ -129,6 +132,7 @@ impl Kernel {
             followed: HashMap::new(),
             reader_pipes: HashMap::new(),
             cookies: HashMap::new(),
+            doubt: Doubt::default(),
             collected: Collected::default(),
             counters: Counters::default(),
         })
@@ -165,7 +169,7 @@ impl Kernel {
         self.readers.insert(reader, pipes, 0)?;
         self.reader_pipes.insert(reader, pipes);
         self.followed.insert(key, Followed { cookie: cookie.0, reader });
-        self.cookies.insert(cookie.0, key);
+        self.cookies.insert(cookie.0, self.doubt.mark());
         if let Err(error) = self.pipes.insert(key, PipeState::new(cookie.0, reader).words(), 0) {
             self.unfollow(pipe);
             return Err(error.into());
@@ -199,8 +203,13 @@ impl Kernel {
     pub fn collect(&mut self, bytes_max: usize) -> Found {
         if self.collected.handed == self.collected.records.len() {
             self.refill(bytes_max.min(COLLECT_BYTES_MAX));
+            self.doubt.refilled(!self.collected.has_more);
         }
-        Found { is_skipped: self.is_skipped() }
+        let is_skipped = self.is_skipped();
+        if is_skipped {
+            self.doubt.skipped();
+        }
+        Found { is_skipped }
     }
 
     fn refill(&mut self, bytes_max: usize) {
@@ -234,13 +243,15 @@ impl Kernel {
         while taken < bytes_max {
             let Some((head, range)) = collected.records.get(collected.handed) else { break };
             collected.handed += 1;
-            if self.cookies.contains_key(&head.cookie) {
-                let bytes = collected.bytes.get(range.clone()).unwrap_or_default();
-                taken += bytes.len();
-                take(fragment(*head, bytes, collected.wall_offset_ns));
-            } else {
+            let Some(mark) = self.cookies.get_mut(&head.cookie) else {
                 self.counters.stale_records += 1;
-            }
+                continue;
+            };
+            let bytes = collected.bytes.get(range.clone()).unwrap_or_default();
+            taken += bytes.len();
+            let mut fragment = fragment(*head, bytes, collected.wall_offset_ns);
+            fragment.is_gap_before |= self.doubt.is_apart(mark) && !fragment.is_first;
+            take(fragment);
         }
         collected.handed < collected.records.len() || collected.has_more
     }

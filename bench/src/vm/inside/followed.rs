@@ -3,6 +3,7 @@
 //! In: who writes, how the shim reads. Out: what the shim read, what was captured. Never: a wait without end, or a shim
 //! that stays.
 
+use super::Finding;
 use super::captured::Captured;
 use super::shim::Way;
 use crate::clock;
@@ -94,6 +95,7 @@ pub(super) struct Followed {
     id: (u64, u64),
     pub(super) cookie: Cookie,
     shims: Vec<Running>,
+    skipped_before: u64,
     reader: Option<OwnedFd>,
     pub(super) writer: Option<OwnedFd>,
     pub(super) captured: Captured,
@@ -114,6 +116,23 @@ impl Seen {
     pub(super) fn read(&self) -> &[u8] {
         self.read.first().map_or(&[], Vec::as_slice)
     }
+
+    /// Everything that was read was captured. Where the kernel skipped runs meanwhile: nothing wrong was.
+    pub(super) fn whole(&self) -> Result<Finding> {
+        self.whole_of(self.read())
+    }
+
+    /// As [`Self::whole`], where only a part of what was read was to be captured.
+    pub(super) fn whole_of(&self, read: &[u8]) -> Result<Finding> {
+        if self.skipped_runs == 0 {
+            self.captured.same(read)?;
+            return Ok(Finding::ok(format!("{} bytes", read.len())));
+        }
+        let skipped = format!("{} runs skipped", self.skipped_runs);
+        let pieces = self.captured.within(read).with_context(|| skipped.clone())?;
+        let missing = read.len() as u64 - self.captured.bytes();
+        Ok(Finding::ok(format!("{skipped}: {missing} of {} bytes not carried, {pieces} pieces", read.len())))
+    }
 }
 
 impl Followed {
@@ -126,7 +145,8 @@ impl Followed {
         let pid = shims.first().map_or_else(std::process::id, |shim| shim.child.id());
         kernel.follow(id, pid, cookie)?;
         let reader = shims.is_empty().then_some(reader);
-        Ok(Self { id, cookie, shims, reader, writer: Some(writer), captured: Captured::default() })
+        let skipped_before = kernel.counters().skipped_runs;
+        Ok(Self { id, cookie, shims, skipped_before, reader, writer: Some(writer), captured: Captured::default() })
     }
 
     /// Follows it again, under a new cookie.
@@ -169,15 +189,14 @@ impl Followed {
     /// Drains until the shims have read everything. All writers must have been given away.
     pub(super) fn finish(mut self, kernel: &mut Kernel) -> Result<Seen> {
         drop(self.writer.take());
-        let before = kernel.counters().skipped_runs;
         finish(kernel, &mut [&mut self])?;
-        self.seen(kernel, before)
+        self.seen(kernel)
     }
 
-    fn seen(self, kernel: &mut Kernel, skipped_before: u64) -> Result<Seen> {
+    fn seen(self, kernel: &mut Kernel) -> Result<Seen> {
         kernel.unfollow(self.id);
         let read = self.shims.iter().map(Running::read).collect::<Result<_>>()?;
-        let skipped_runs = kernel.counters().skipped_runs - skipped_before;
+        let skipped_runs = kernel.counters().skipped_runs - self.skipped_before;
         Ok(Seen { read, captured: self.captured, skipped_runs })
     }
 }
@@ -245,7 +264,6 @@ pub(super) fn through_each<W: FnOnce(OwnedFd) -> Result<()> + Send>(
     shims: &[Shim],
     writers: Vec<W>,
 ) -> Result<Vec<Seen>> {
-    let skipped_before = kernel.counters().skipped_runs;
     let mut all = writers.iter().map(|_| Followed::begin(kernel, shims)).collect::<Result<Vec<_>>>()?;
     thread::scope(|scope| {
         let mut threads = Vec::new();
@@ -260,5 +278,5 @@ pub(super) fn through_each<W: FnOnce(OwnedFd) -> Result<()> + Send>(
         }
         anyhow::Ok(())
     })?;
-    all.into_iter().map(|pipe| pipe.seen(kernel, skipped_before)).collect()
+    all.into_iter().map(|pipe| pipe.seen(kernel)).collect()
 }
