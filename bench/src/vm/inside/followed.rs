@@ -5,89 +5,27 @@
 
 use super::Finding;
 use super::captured::Captured;
-use super::shim::Way;
+use super::running::{Running, Shim, fresh};
 use crate::clock;
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use penstock::sources::ebpf::Kernel;
 use penstock::types::capture::Cookie;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::pipe::{PipeFlags, pipe_with};
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-static NAMES: AtomicU64 = AtomicU64::new(1);
 /// A check that takes longer hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Whether the shims have ended is looked at so often at least.
 const LOOK_AGAIN: Timespec = Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
 
-/// How a shim reads.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Shim {
-    pub(super) way: Way,
-    pub(super) step: usize,
-    pub(super) pause_us: u64,
-    pub(super) blocking: bool,
-}
-
-impl Shim {
-    /// As containerd's does: 4 KiB at once, after a wait.
-    pub(super) const USUAL: Self = Self { way: Way::Read, step: 4_096, pause_us: 0, blocking: false };
-
-    fn start(self, reader: OwnedFd) -> Result<Running> {
-        let out = std::env::temp_dir().join(format!("read-{}", fresh()));
-        let mut command = Command::new(std::env::current_exe()?);
-        command.args(["shim", "--way"]).arg(format!("{:?}", self.way).to_lowercase());
-        command.arg("--step").arg(self.step.to_string()).arg("--pause-us").arg(self.pause_us.to_string());
-        command.args(self.blocking.then_some("--blocking")).arg("--out").arg(&out);
-        let child = command.stdin(Stdio::from(reader)).spawn().context("starting a shim")?;
-        Ok(Running { child, out })
-    }
-}
-
-/// A number that was not given before.
-pub(super) fn fresh() -> u64 {
-    NAMES.fetch_add(1, Ordering::Relaxed)
-}
-
 /// Which pipe a descriptor is, as [`Kernel::follow`] wants it.
 pub(super) fn pipe_id(pipe: &OwnedFd) -> Result<(u64, u64)> {
     let stat = rustix::fs::fstat(pipe)?;
     Ok((stat.st_ino, stat.st_dev))
-}
-
-/// A shim that runs.
-pub(super) struct Running {
-    child: Child,
-    out: PathBuf,
-}
-
-impl Running {
-    fn has_ended(&mut self) -> Result<bool> {
-        match self.child.try_wait()? {
-            None => Ok(false),
-            Some(status) if status.success() => Ok(true),
-            Some(status) => bail!("a shim ended with {status}"),
-        }
-    }
-
-    fn read(&self) -> Result<Vec<u8>> {
-        std::fs::read(&self.out).context("what the shim read")
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // It has ended, or is to.
-        let _ended = self.child.kill();
-        let _ended = self.child.wait();
-        let _absent = std::fs::remove_file(&self.out);
-    }
 }
 
 /// A pipe under observation.
@@ -142,7 +80,7 @@ impl Followed {
         let id = pipe_id(&reader)?;
         let shims = shims.iter().map(|shim| shim.start(reader.try_clone()?)).collect::<Result<Vec<_>>>()?;
         let cookie = Cookie(fresh());
-        let pid = shims.first().map_or_else(std::process::id, |shim| shim.child.id());
+        let pid = shims.first().map_or_else(std::process::id, |shim| shim.pid());
         kernel.follow(id, pid, cookie)?;
         let reader = shims.is_empty().then_some(reader);
         let skipped_before = kernel.counters().skipped_runs;
@@ -152,7 +90,7 @@ impl Followed {
     /// Follows it again, under a new cookie.
     pub(super) fn again(&mut self, kernel: &mut Kernel) -> Result<()> {
         self.cookie = Cookie(fresh());
-        let pid = self.shims.first().map_or_else(std::process::id, |shim| shim.child.id());
+        let pid = self.shims.first().map_or_else(std::process::id, |shim| shim.pid());
         Ok(kernel.follow(self.id, pid, self.cookie)?)
     }
 

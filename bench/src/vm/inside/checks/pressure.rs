@@ -3,7 +3,8 @@
 //! In: a kernel source. Out: whether every byte is right and every gap is told. Never: a verdict on speed.
 
 use crate::vm::inside::Finding;
-use crate::vm::inside::followed::{Followed, Shim, fresh, pipe_id, through, through_each};
+use crate::vm::inside::followed::{Followed, pipe_id, through, through_each};
+use crate::vm::inside::running::{Shim, fresh};
 use crate::vm::inside::writer::{bytes, lines, write_all};
 use anyhow::{Result, ensure};
 use penstock::sources::ebpf::Kernel;

@@ -4,7 +4,8 @@
 //! the pipe.
 
 use crate::vm::inside::Finding;
-use crate::vm::inside::followed::{Shim, fresh, through};
+use crate::vm::inside::followed::through;
+use crate::vm::inside::running::{Shim, fresh};
 use crate::vm::inside::writer::{bytes, write_all};
 use anyhow::{Result, ensure};
 use penstock::sources::ebpf::Kernel;

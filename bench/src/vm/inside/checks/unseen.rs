@@ -4,7 +4,8 @@
 //! known.
 
 use crate::vm::inside::Finding;
-use crate::vm::inside::followed::{Followed, Shim, through};
+use crate::vm::inside::followed::{Followed, through};
+use crate::vm::inside::running::Shim;
 use crate::vm::inside::shim::Way;
 use crate::vm::inside::writer::{lines, write_all};
 use anyhow::{Result, ensure};

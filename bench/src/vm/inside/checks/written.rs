@@ -4,7 +4,8 @@
 //! writers; the pipe has one, and the shim saw it.
 
 use crate::vm::inside::Finding;
-use crate::vm::inside::followed::{Followed, Seen, Shim, through};
+use crate::vm::inside::followed::{Followed, Seen, through};
+use crate::vm::inside::running::Shim;
 use crate::vm::inside::shim::Way;
 use crate::vm::inside::uring::Uring;
 use crate::vm::inside::writer::{bytes, lines, process, write_all};
