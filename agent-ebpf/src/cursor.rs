@@ -6,12 +6,13 @@
 //! not known.
 
 use crate::kernel::{offset, probe};
-use penstock_ebpf::{PipeState, SLOT_FLAGS_AFTER_OFFSET};
+use penstock_ebpf::{PipeState, SLOT_FLAGS_AFTER_OFFSET, SLOT_LENGTH_AFTER_OFFSET};
 
 const CAN_MERGE: u32 = 0x10;
 /// Slots that are added up at the most; the usual pipe has 16.
 const SLOTS_MAX: u32 = 17;
 const FLAGS: usize = SLOT_FLAGS_AFTER_OFFSET as usize / 4;
+const LENGTH: usize = SLOT_LENGTH_AFTER_OFFSET as usize / 4;
 
 /// A slot, from its offset to its flags.
 type Slot = [u32; FLAGS + 1];
@@ -43,12 +44,25 @@ impl Ring {
         probe(self.buffers.wrapping_add(place * offset!(buffer_bytes)), offset!(buffer_offset))
     }
 
+    /// The offset in the slot at the tail. A writer raises `head` before it fills the slot: until then the slot says what an
+    /// earlier filling left, and holds nothing.
+    #[inline(always)]
+    fn place(&self) -> Option<u32> {
+        let slot = self.slot(self.tail)?;
+        Some(if slot[LENGTH] == 0 { PipeState::CURSOR_EMPTY } else { slot[0] })
+    }
+
     /// Where it is read up to now.
     #[inline(always)]
     pub(crate) fn cursor(&self) -> u64 {
         let place = match self.head == self.tail {
             true => PipeState::CURSOR_EMPTY,
-            false => self.slot(self.tail).map_or(PipeState::CURSOR_UNKNOWN, |slot| slot[0]),
+            false => match self.place() {
+                // What an earlier filling left may still stand there for an instruction or two.
+                Some(place) if place != 0 && place != PipeState::CURSOR_EMPTY => self.place(),
+                place => place,
+            }
+            .unwrap_or(PipeState::CURSOR_UNKNOWN),
         };
         (self.tail as u64) << 32 | place as u64
     }

@@ -4,6 +4,9 @@
 /// Bytes from `pipe_buffer.offset` to `pipe_buffer.flags`, on every kernel known; the agent checks it.
 pub const SLOT_FLAGS_AFTER_OFFSET: u32 = 16;
 
+/// Bytes from `pipe_buffer.offset` to `pipe_buffer.len`, likewise. One load gets both.
+pub const SLOT_LENGTH_AFTER_OFFSET: u32 = 4;
+
 macro_rules! words {
     ($(#[$about:meta])* pub struct $name:ident { $($(#[$doc:meta])* pub $field:ident: u32,)* }) => {
         $(#[$about])*

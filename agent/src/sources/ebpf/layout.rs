@@ -4,7 +4,7 @@
 //! in words.
 
 use super::btf::Types;
-use penstock_ebpf::{Offsets, SLOT_FLAGS_AFTER_OFFSET};
+use penstock_ebpf::{Offsets, SLOT_FLAGS_AFTER_OFFSET, SLOT_LENGTH_AFTER_OFFSET};
 
 /// A member that this kernel does not have where it was expected.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -55,8 +55,10 @@ pub(super) fn find(types: &Types<'_>) -> Result<Offsets, Unknown> {
     };
     let kind_array = types.value("ITER_IOVEC").ok_or(Unknown { structure: "iter_type", member: "ITER_IOVEC" })?;
     let buffer_offset = at("pipe_buffer", "offset")?;
-    if at("pipe_buffer", "flags")? != buffer_offset + SLOT_FLAGS_AFTER_OFFSET {
-        return Err(Unknown { structure: "pipe_buffer", member: "flags" });
+    for (member, distance) in [("flags", SLOT_FLAGS_AFTER_OFFSET), ("len", SLOT_LENGTH_AFTER_OFFSET)] {
+        if at("pipe_buffer", member)? != buffer_offset + distance {
+            return Err(Unknown { structure: "pipe_buffer", member });
+        }
     }
     let [regs_first, regs_second, regs_third] = CALLS.arguments;
     Ok(Offsets {
