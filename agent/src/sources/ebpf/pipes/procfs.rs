@@ -8,6 +8,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::FileTypeExt;
 use std::path::PathBuf;
 
 /// Bytes read of `stat`: its 22 fields are far shorter.
@@ -109,6 +110,12 @@ impl Procfs {
         let flags = text.lines().find_map(|line| line.strip_prefix("flags:"))?;
         let mode = u32::from_str_radix(flags.trim(), 8).ok()? & ACCESS_MODE;
         Some((mode != 1, mode != 0))
+    }
+
+    /// Whether the descriptor is a named pipe.
+    pub(super) fn is_fifo(&self, pid: u32, descriptor: u32) -> bool {
+        let metadata = std::fs::metadata(self.root.join(format!("{pid}/fd/{descriptor}")));
+        metadata.is_ok_and(|metadata| metadata.file_type().is_fifo())
     }
 
     fn target(&self, pid: u32, descriptor: u32) -> Option<Target> {
