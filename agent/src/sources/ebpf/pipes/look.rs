@@ -52,7 +52,7 @@ pub struct Difference {
     pub changed: Vec<FoundPipe>,
     /// Pipes whose reader has closed them or ended, or whose ends are others now (they are in `found` too).
     pub gone: Vec<FoundPipe>,
-    /// Processes whose descriptors were asked for.
+    /// Processes with descriptors that were asked for these.
     pub asked: usize,
     /// Those of them whose descriptors the system does not show: a right is missing, or, for a single one, it is
     /// protected from everybody.
