@@ -48,6 +48,8 @@ pub struct Kernel {
     /// How many pipes each process reads.
     reader_pipes: HashMap<u32, u32>,
     cookies: HashMap<u64, [u64; PipeKey::WORDS]>,
+    /// Followings that ended, of which records may still be in the ring; true: the ring was emptied since.
+    ending: HashMap<u64, bool>,
     collected: Collected,
     counters: Counters,
 }
@@ -129,6 +131,7 @@ impl Kernel {
             followed: HashMap::new(),
             reader_pipes: HashMap::new(),
             cookies: HashMap::new(),
+            ending: HashMap::new(),
             collected: Collected::default(),
             counters: Counters::default(),
         })
@@ -159,7 +162,7 @@ impl Kernel {
     /// # Errors
     /// The kernel's table of pipes is full, or the right to change it is gone.
     pub fn follow(&mut self, pipe: (u64, u64), reader: u32, cookie: Cookie) -> Result<(), NotFollowed> {
-        self.unfollow(pipe);
+        self.remove(pipe);
         let key = key(pipe);
         let pipes = self.reader_pipes.get(&reader).copied().unwrap_or(0) + 1;
         self.readers.insert(reader, pipes, 0)?;
@@ -167,16 +170,22 @@ impl Kernel {
         self.followed.insert(key, Followed { cookie: cookie.0, reader });
         self.cookies.insert(cookie.0, key);
         if let Err(error) = self.pipes.insert(key, PipeState::new(cookie.0, reader).words(), 0) {
-            self.unfollow(pipe);
+            self.remove(pipe);
             return Err(error.into());
         }
         Ok(())
     }
 
-    /// Ends the following of a pipe. What it left in the ring is passed over.
+    /// Ends the following of a pipe. What it left in the ring is still handed over.
     pub fn unfollow(&mut self, pipe: (u64, u64)) {
+        let gone = self.remove(pipe);
+        self.ending.extend(gone.map(|cookie| (cookie, false)));
+    }
+
+    /// Gives the cookie of what was followed.
+    fn remove(&mut self, pipe: (u64, u64)) -> Option<u64> {
         let key = key(pipe);
-        let Some(gone) = self.followed.remove(&key) else { return };
+        let gone = self.followed.remove(&key)?;
         self.cookies.remove(&gone.cookie);
         // What is not there any more needs no removing.
         let _absent = self.pipes.remove(&key);
@@ -186,6 +195,7 @@ impl Kernel {
         } else {
             let _absent = self.readers.remove(&gone.reader);
         }
+        Some(gone.cookie)
     }
 
     /// How far a pipe is read, as the kernel has it now. `None` where it is not followed.
@@ -204,7 +214,8 @@ impl Kernel {
     }
 
     fn refill(&mut self, bytes_max: usize) {
-        let Self { ring, collected, cookies, counters, .. } = self;
+        let Self { ring, collected, cookies, ending, counters, .. } = self;
+        ending.retain(|_, is_emptied| !*is_emptied);
         collected.bytes.clear();
         collected.records.clear();
         (collected.handed, collected.has_more) = (0, true);
@@ -212,11 +223,14 @@ impl Kernel {
         while collected.bytes.len() < bytes_max {
             let Some(record) = ring.next() else {
                 collected.has_more = false;
+                ending.values_mut().for_each(|is_emptied| *is_emptied = true);
                 break;
             };
             match decode(&record) {
                 Err(_) => counters.bad_records += 1,
-                Ok((head, _)) if !cookies.contains_key(&head.cookie) => counters.stale_records += 1,
+                Ok((head, _)) if !cookies.contains_key(&head.cookie) && !ending.contains_key(&head.cookie) => {
+                    counters.stale_records += 1;
+                }
                 Ok((head, bytes)) => {
                     let start = collected.bytes.len();
                     collected.bytes.extend_from_slice(bytes);
@@ -234,7 +248,7 @@ impl Kernel {
         while taken < bytes_max {
             let Some((head, range)) = collected.records.get(collected.handed) else { break };
             collected.handed += 1;
-            if self.cookies.contains_key(&head.cookie) {
+            if self.cookies.contains_key(&head.cookie) || self.ending.contains_key(&head.cookie) {
                 let bytes = collected.bytes.get(range.clone()).unwrap_or_default();
                 taken += bytes.len();
                 take(fragment(*head, bytes, collected.wall_offset_ns));
