@@ -4,6 +4,8 @@
 //! A damaged file is set aside and said so; reading then begins at the last sure positions, or at the beginning of
 //! the files: twice is better than never. Pure but for [`Store`].
 
+use super::bounded;
+use crate::limits::{POSITIONS_BYTES_MAX, POSITIONS_FILE_BYTES_MAX};
 use crate::types::saved::Positions;
 use std::fs::File;
 use std::io::{self, Write};
@@ -12,8 +14,6 @@ use xxhash_rust::xxh3::xxh3_64;
 
 const MAGIC: &[u8] = b"penstock positions ";
 const VERSION: &[u8] = b"1\n";
-/// Unpacked positions of more bytes than this are not ours: 250 containers need less than 1 MiB.
-const UNPACKED_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// Why a file with positions was not taken.
 #[derive(Debug, thiserror::Error)]
@@ -54,7 +54,7 @@ pub fn decode(bytes: &[u8]) -> Result<Positions, Damage> {
         return Err(Damage::Damaged("its checksum does not match".into()));
     }
     let text =
-        zstd::bulk::decompress(packed, UNPACKED_BYTES_MAX).map_err(|error| Damage::Damaged(error.to_string()))?;
+        zstd::bulk::decompress(packed, POSITIONS_BYTES_MAX).map_err(|error| Damage::Damaged(error.to_string()))?;
     serde_json::from_slice(&text).map_err(|error| Damage::Damaged(error.to_string()))
 }
 
@@ -89,8 +89,8 @@ impl Store {
         loaded.messages.extend(self.set_folders_aside());
         for name in ["positions", "positions.synced"] {
             let path = self.data_dir.join(name);
-            let bytes = match std::fs::read(&path) {
-                Ok(bytes) => bytes,
+            let (bytes, left_bytes) = match bounded::read(&path, POSITIONS_FILE_BYTES_MAX) {
+                Ok(read) => read,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => {
                     loaded.is_first_start = false;
@@ -99,7 +99,8 @@ impl Store {
                 }
             };
             loaded.is_first_start = false;
-            match decode(&bytes) {
+            let too_long = || Damage::Damaged(format!("it is longer than {POSITIONS_FILE_BYTES_MAX} bytes"));
+            match if left_bytes > 0 { Err(too_long()) } else { decode(&bytes) } {
                 Ok(positions) => {
                     loaded.positions = positions;
                     return loaded;
@@ -224,6 +225,18 @@ mod tests {
         assert!(messages.iter().any(|message| message.contains("is a folder")), "{messages:?}");
         store.save(&encode(&positions()).unwrap(), true).unwrap();
         assert_eq!(store.load().positions, positions());
+    }
+
+    /// Rule: a file that cannot be ours is not read whole.
+    #[test]
+    fn a_huge_file_is_set_aside_unread() {
+        let dir = tempfile::tempdir().unwrap();
+        let good = encode(&positions()).unwrap();
+        std::fs::write(dir.path().join("positions"), good).unwrap();
+        File::options().write(true).open(dir.path().join("positions")).unwrap().set_len(1 << 40).unwrap();
+        let loaded = Store::new(dir.path()).load();
+        assert!(loaded.messages.iter().any(|message| message.contains("longer than")), "{:?}", loaded.messages);
+        assert!(dir.path().join("positions.damaged").exists());
     }
 
     proptest! {
