@@ -75,6 +75,8 @@ pub const COPY_FOUND_WITHIN: Duration = Duration::from_secs(2 * RESCAN_INTERVAL.
 /// The slow look at every directory, a safety net below inotify.
 pub const RESCAN_INTERVAL: Duration = Duration::from_secs(30);
 
+/// A lag above this is none: the runtime's time is wrong, or what was written long ago is caught up. It is not observed.
+pub const LAG_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// From an answer to the write of the positions.
 pub const CHECKPOINT_DELAY: Duration = Duration::from_millis(80);
 /// From one sync of the positions to disk to the next.

@@ -4,10 +4,9 @@
 //! A damaged file is set aside and said so; reading then begins at the last sure positions, or at the beginning of
 //! the files: twice is better than never. Pure but for [`Store`].
 
-use super::bounded;
+use super::data_file;
 use crate::limits::{POSITIONS_BYTES_MAX, POSITIONS_FILE_BYTES_MAX};
 use crate::types::saved::Positions;
-use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use xxhash_rust::xxh3::xxh3_64;
@@ -89,7 +88,7 @@ impl Store {
         loaded.messages.extend(self.set_folders_aside());
         for name in ["positions", "positions.synced"] {
             let path = self.data_dir.join(name);
-            let (bytes, left_bytes) = match bounded::read(&path, POSITIONS_FILE_BYTES_MAX) {
+            let (bytes, left_bytes) = match data_file::read(&path, POSITIONS_FILE_BYTES_MAX) {
                 Ok(read) => read,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => {
@@ -151,7 +150,7 @@ impl Store {
 
     fn replace(&self, name: &str, bytes: &[u8], is_sync: bool) -> io::Result<()> {
         let new = self.data_dir.join(format!("{name}.new"));
-        let mut file = File::create(&new)?;
+        let mut file = data_file::create(&new)?;
         file.write_all(bytes)?;
         if is_sync {
             file.sync_data()?;
@@ -166,6 +165,7 @@ mod tests {
     use crate::types::position::FileId;
     use crate::types::saved::{SavedFile, SavedStream};
     use proptest::prelude::*;
+    use std::fs::File;
 
     fn positions() -> Positions {
         let stream = SavedStream { offset: 7, position: 5, last_time_ns: -3, ahead: 9 };
@@ -237,6 +237,15 @@ mod tests {
         let loaded = Store::new(dir.path()).load();
         assert!(loaded.messages.iter().any(|message| message.contains("longer than")), "{:?}", loaded.messages);
         assert!(dir.path().join("positions.damaged").exists());
+    }
+
+    #[test]
+    fn a_data_dir_that_was_deleted_is_made_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let data_dir = dir.path().join("data");
+        let store = Store::new(&data_dir);
+        store.save(&encode(&positions()).unwrap(), false).unwrap();
+        assert_eq!(store.load().positions, positions());
     }
 
     proptest! {

@@ -153,6 +153,23 @@ fn write_long_line(node: &Node, container: &str) {
     fs::write(path, parts).unwrap();
 }
 
+/// Rule: a lag of decades is a wrong clock's, and would hide all others in the sum.
+#[test]
+fn a_time_far_off_is_no_lag() {
+    let mut node = Node::new();
+    node.pods(Some(pod()));
+    node.write("a", "0.log", "now");
+    let path = node.path("a", "0.log");
+    let mut file = File::options().append(true).open(path).unwrap();
+    node.run(3);
+    file.write_all(b"1969-12-31T00:00:00Z stdout F long ago\n").unwrap();
+    node.run(3);
+    assert!(node.has("long ago"));
+    let text = node.metrics.encode();
+    let sum = text.lines().find_map(|line| line.strip_prefix("penstock_delivery_lag_seconds_sum ")).unwrap();
+    assert!(sum.parse::<f64>().unwrap() < 10.0, "{sum}");
+}
+
 /// Rule: memory is counted while it is held, and given back with the end of a line.
 #[test]
 fn open_lines_are_counted_as_they_are_held_and_nothing_is_kept_of_them() {
