@@ -19,7 +19,8 @@
 //! 8. everything drains within bounded simulated time;
 //! 9. where the runtime holds lines back for seconds, captured ones go out alone: then lines may come again otherwise, or
 //!    late, at most as many as the agent counted as not confirmed; without that all of the above holds with the kernel
-//!    source as it does without.
+//!    source as it does without;
+//! 10. afterwards, with all well, each line is stored within seconds, also in the file after a rotation.
 
 mod disk;
 mod kernel;

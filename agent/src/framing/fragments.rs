@@ -49,7 +49,7 @@ impl PipeLines {
             if std::mem::take(&mut self.is_torn) {
                 continue;
             }
-            out(Captured::Line(self.joiner.finish(line, Mark::default(), time_ns)));
+            out(Captured::Line(std::mem::take(&mut self.joiner).finish(line, Mark::default(), time_ns)));
             // Lines of one fragment stay in order also where they are sorted by time.
             time_ns += 1;
         }
@@ -75,10 +75,10 @@ impl PipeLines {
         is_long
     }
 
-    /// Bytes kept of the open line.
+    /// Memory held by the open line.
     #[must_use]
-    pub fn kept_bytes(&self) -> usize {
-        self.joiner.kept_bytes()
+    pub fn memory_bytes(&self) -> usize {
+        self.joiner.memory_bytes()
     }
 }
 

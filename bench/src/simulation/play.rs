@@ -105,6 +105,7 @@ impl Play {
             self.act();
         }
         self.drain()?;
+        self.stay_prompt()?;
         self.verdict()
     }
 

@@ -264,13 +264,11 @@ impl<D: Disk> FileSource<D> {
             if file.name.as_ref().is_some_and(|name| !here.contains(name)) {
                 file.name = None;
             }
-            if file.name.is_none()
-                && file.is_finished
-                && let (Some(_), watch) = (file.file.take(), file.close_watch.take())
-                && let Some(watch) = watch
-            {
-                targets.remove(&watch);
-                disk.unwatch(watch);
+            if file.name.is_none() && file.is_finished && file.file.take().is_some() {
+                for watch in file.take_watches() {
+                    targets.remove(&watch);
+                    disk.unwatch(watch);
+                }
             }
         }
         if instance.is_gone() {
@@ -282,9 +280,8 @@ impl<D: Disk> FileSource<D> {
 
     /// Everything of an instance is answered for: forgets it. Its key may be given to another.
     pub fn release(&mut self, key: InstanceKey) {
-        let Some(instance) = self.instances.get_mut(key.0 as usize).and_then(Option::take) else { return };
-        let closings = instance.files.iter().filter_map(|file| file.close_watch);
-        for watch in closings.chain(instance.growth_watch) {
+        let Some(mut instance) = self.instances.get_mut(key.0 as usize).and_then(Option::take) else { return };
+        for watch in instance.files.iter_mut().flat_map(Tracked::take_watches) {
             self.targets.remove(&watch);
             self.disk.unwatch(watch);
         }

@@ -223,7 +223,12 @@ impl<D: Disk> FileSource<D> {
                     dir.watches.clear();
                 }
             }
-            Some(Target::Root | Target::Close(..) | Target::Growth(_)) | None => {}
+            Some(Target::Growth(key)) => {
+                if let Some(instance) = self.instance(key) {
+                    instance.growth_told(watch);
+                }
+            }
+            Some(Target::Root | Target::Close(..)) | None => {}
         }
     }
 

@@ -27,6 +27,18 @@ impl Node {
         self.flush(at, bytes);
     }
 
+    /// Writes one line, whole.
+    pub(in crate::simulation) fn write_line(&mut self, at: usize) {
+        if self.containers[at].live.is_none() {
+            return;
+        }
+        (self.poison_share, self.line_bytes_max) = (0.0, 20);
+        self.begin_line(at, 0);
+        self.emit(at, 0, true);
+        let bytes = self.containers[at].unwritten.len();
+        self.flush(at, bytes);
+    }
+
     fn begin_line(&mut self, at: usize, std_stream: usize) {
         let number = self.book.lines.len();
         let (stream, is_json) = (self.containers[at].streams[std_stream], self.containers[at].is_json);
