@@ -8,21 +8,21 @@ use penstock_bench::simulation::{self, Witnesses};
 
 #[test]
 fn the_rules_hold_for_every_seed() {
-    play(Witnesses::File);
+    play(Witnesses::File).unwrap_or_else(|broken| panic!("{broken}"));
 }
 
 #[test]
 fn the_rules_hold_with_both_witnesses() {
-    play(Witnesses::Both);
+    play(Witnesses::Both).unwrap_or_else(|broken| panic!("{broken}"));
 }
 
-fn play(witnesses: Witnesses) {
+fn play(witnesses: Witnesses) -> Result<(), String> {
     let (first, count) = match (number("SIMULATION_SEED"), number("SIMULATION_SEEDS")) {
         (Some(seed), _) => (seed, 1),
         (None, count) => (1, count.unwrap_or(500)),
     };
-    let total = simulation::run(witnesses, first, count).unwrap_or_else(|broken| panic!("{broken}"));
-    println!("{total}");
+    println!("{}", simulation::run(witnesses, first, count)?);
+    Ok(())
 }
 
 fn number(name: &str) -> Option<u64> {
