@@ -4,7 +4,8 @@
 //! each is a command that a person can type.
 
 use crate::agent::project;
-use crate::{clock, cri};
+use crate::ebpf::Rebuilt;
+use crate::{clock, cri, ebpf, vm};
 use anyhow::{Context, Result, bail};
 use std::process::Command;
 
@@ -25,23 +26,52 @@ pub fn run() -> Result<()> {
     step("cargo", &["fmt", "--all", "--check"])?;
     step("cargo", &["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"])?;
     step("cargo", &["xtask", "ebpf", "--check"])?;
+    rebuilt_programs()?;
     step("cargo", &["xtask", "test"])?;
     step("cargo", &["xtask", "demo", "--seconds", "5", "--no-containerd"])?;
     step("cargo", &["xtask", "soak", "rotation", "formats", "kills", "outage", "--small", "--debug"])?;
-    match cri::missing() {
-        None => step("cargo", &["xtask", "e2e"]),
+    step_unless(cri::missing(), &["xtask", "e2e"])?;
+    step_unless(vm::missing(), &["xtask", "vm", "--kernels", "5.10,6.12"])
+}
+
+/// The kernel programs from source. Where that gives another object than the committed one, the capture tests run with it.
+fn rebuilt_programs() -> Result<()> {
+    println!("── the kernel programs from source");
+    match ebpf::rebuild()? {
+        Rebuilt::Same => println!("   the committed object, byte for byte: the tests below are made with it"),
+        Rebuilt::Missing(why) => println!("left out: the kernel programs from source ({why})"),
+        Rebuilt::Other(object) => {
+            println!("   not byte for byte the committed object: the capture tests with this one");
+            let mut cargo = Command::new("cargo");
+            cargo.args(["test", "--package", "penstock", "--test", "capture"]).env("PENSTOCK_EBPF_OBJECT", &object);
+            finish(cargo)?;
+        }
+    }
+    Ok(())
+}
+
+fn step_unless(missing: Option<String>, args: &[&str]) -> Result<()> {
+    match missing {
+        None => step("cargo", args),
         Some(why) => {
-            println!("left out: cargo xtask e2e ({why}; cargo xtask setup)");
+            println!("left out: cargo {} ({why}; cargo xtask setup)", args.join(" "));
             Ok(())
         }
     }
 }
 
 fn step(program: &str, args: &[&str]) -> Result<()> {
-    let shown = format!("{program} {}", args.join(" "));
+    let mut command = Command::new(program);
+    command.args(args);
+    finish(command)
+}
+
+fn finish(mut command: Command) -> Result<()> {
+    let args: Vec<_> = command.get_args().map(|arg| arg.to_string_lossy()).collect();
+    let shown = format!("{} {}", command.get_program().display(), args.join(" "));
     println!("── {shown}");
     let begun = clock::monotonic();
-    let status = Command::new(program).args(args).current_dir(project()).status();
+    let status = command.current_dir(project()).status();
     let status = status.with_context(|| format!("starting {shown}"))?;
     if !status.success() {
         bail!("{shown}: {status}");

@@ -30,6 +30,17 @@ pub struct EbpfArgs {
     out: Option<PathBuf>,
 }
 
+/// What came of building the object from its source.
+#[derive(Debug)]
+pub enum Rebuilt {
+    /// The committed one, byte for byte.
+    Same,
+    /// Another, which is in this file now: another toolchain.
+    Other(PathBuf),
+    /// There is no toolchain for it, and why.
+    Missing(String),
+}
+
 /// Builds, or checks.
 ///
 /// # Errors
@@ -50,6 +61,25 @@ pub fn run(args: &EbpfArgs) -> Result<()> {
     }
     write(&project.join(OBJECT), &object)?;
     write(&project.join(STAMP), stamp::text(&toolchain, &source, &object).as_bytes())
+}
+
+/// Builds it, and compares it with the committed one.
+///
+/// # Errors
+/// It does not build, or cannot be read or written.
+pub fn rebuild() -> Result<Rebuilt> {
+    let project = project().canonicalize().context("the project's folder")?;
+    let toolchain = match toolchain::find(&project) {
+        Ok(toolchain) => toolchain,
+        Err(why) => return Ok(Rebuilt::Missing(format!("{why:#}"))),
+    };
+    let object = build::build(&project, &toolchain)?;
+    if fs::read(project.join(OBJECT)).is_ok_and(|committed| committed == object) {
+        return Ok(Rebuilt::Same);
+    }
+    let path = project.join("target/ebpf/rebuilt.o");
+    fs::write(&path, &object).with_context(|| format!("writing {}", path.display()))?;
+    Ok(Rebuilt::Other(path))
 }
 
 fn check(project: &Path, source: &str) -> Result<()> {

@@ -27,3 +27,4 @@ pub mod scenarios;
 pub mod setup;
 pub mod simulation;
 pub mod stop;
+pub mod vm;

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// A program, Debian's package that has it, and what for.
-const NEEDED: [(&str, &str, &str); 11] = [
+const NEEDED: [(&str, &str, &str); 16] = [
     ("cc", "gcc", "building"),
     ("containerd", "containerd", "real containers"),
     ("ctr", "containerd", "real containers"),
@@ -23,6 +23,11 @@ const NEEDED: [(&str, &str, &str); 11] = [
     ("/usr/lib/llvm-22/bin/llvm-config", "llvm-22-dev", "bpf-linker, for the kernel programs"),
     ("tar", "tar", "the image of the real containers"),
     ("sha256sum", "coreutils", "the image of the real containers"),
+    ("qemu-system-x86_64", "qemu-system-x86", "the kernel matrix"),
+    ("cpio", "cpio", "the kernel matrix"),
+    ("gzip", "gzip", "the kernel matrix"),
+    ("objcopy", "binutils", "the kernel matrix"),
+    ("/usr/share/keyrings/debian-archive-keyring.gpg", "debian-archive-keyring", "the kernel matrix"),
 ];
 
 /// Installs what is missing, bpf-linker into the target folder. Without the right to, or elsewhere than on Debian, says

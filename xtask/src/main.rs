@@ -9,7 +9,8 @@ use penstock_bench::producer::{self, ProducerArgs};
 use penstock_bench::receiver::{Receiver, ReceiverConfig};
 use penstock_bench::runtime::logger::{self, LoggerArgs};
 use penstock_bench::scenarios::{self, SoakArgs};
-use penstock_bench::{ci, demo, e2e, ebpf, setup};
+use penstock_bench::vm::VmArgs;
+use penstock_bench::{ci, demo, e2e, ebpf, setup, vm};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use tokio::runtime::Runtime;
@@ -35,6 +36,8 @@ enum Chore {
     Ebpf(EbpfArgs),
     /// Real containers under a private containerd, every line compared
     E2e(E2eArgs),
+    /// The kernel matrix: Debian's kernels in QEMU, every hook, every check
+    Vm(VmArgs),
     /// The Loki-compatible receiver alone, until Ctrl-C
     Receiver {
         /// Where to listen.
@@ -67,6 +70,7 @@ fn main() -> Result<ExitCode> {
             true
         }
         Chore::Soak(args) => scenarios::run(&args)?,
+        Chore::Vm(args) => vm::run(&args)?,
         Chore::Test => ci::test().map(|()| true)?,
         Chore::Ci => ci::run().map(|()| true)?,
         Chore::Setup => setup::run().map(|()| true)?,

@@ -6,7 +6,7 @@
 use super::btf::Types;
 use super::decode::{decode, fragment};
 use super::misses;
-use super::refusal::{Refused, chain, remedy};
+use super::refusal::{Refused, chain, maps_remedy};
 use super::tap::Counters;
 use super::{layout, self_test};
 use crate::clock;
@@ -21,8 +21,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 mod programs;
 
-/// The programs, as `cargo xtask ebpf` built them.
-static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../../agent-ebpf/penstock-ebpf.o");
+/// The programs, as `cargo xtask ebpf` built them; the build script says where.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("EMBEDDED_OBJECT"));
 const BTF_PATH: &str = "/sys/kernel/btf/vmlinux";
 /// Bytes that are taken out of the ring at once.
 const COLLECT_BYTES_MAX: usize = 1 << 20;
@@ -104,12 +104,12 @@ impl Kernel {
         let offsets = Types::parse(&bytes).ok_or_else(|| format!("{BTF_PATH} cannot be read as BTF"));
         let offsets = layout::find(&offsets?).map_err(|error| error.to_string())?.words();
         let btf = Btf::from_sys_fs().map_err(|error| chain(&error))?;
-        programs::raise_memory_limit();
+        let locked_bytes_max = programs::lift_memory_limit();
         let mut loader = EbpfLoader::new();
         let ring_bytes = ring_bytes.clamp(RING_BYTES_MIN, 1 << 30).next_power_of_two();
         loader.override_global("OFFSETS", &offsets[..], true).map_max_entries("RING", ring_bytes);
-        let mut ebpf =
-            loader.load(OBJECT).map_err(|error| format!("making the maps: {}{}", chain(&error), remedy()))?;
+        let words = |error| format!("making the maps: {}{}", chain(&error), maps_remedy(locked_bytes_max));
+        let mut ebpf = loader.load(OBJECT).map_err(words)?;
         programs::attach(&mut ebpf, hook, &btf)?;
         let mut kernel = Self::of(hook, ebpf).map_err(|error| chain(&error))?;
         self_test::run(&mut kernel)?;

@@ -8,7 +8,8 @@ use std::error::Error;
 use std::fmt;
 
 /// Bits of `CapEff`.
-const CAPABILITIES: [(u32, &str); 2] = [(39, "CAP_BPF"), (38, "CAP_PERFMON")];
+const BPF: u32 = 39;
+const CAPABILITIES: [(u32, &str); 2] = [(BPF, "CAP_BPF"), (38, "CAP_PERFMON")];
 const CAP_SYS_ADMIN: u32 = 21;
 
 /// No hook could be taken; for each that was tried, why.
@@ -46,14 +47,37 @@ pub(super) fn chain(error: &dyn Error) -> String {
 
 /// What the machine says about a refusal: missing capabilities, or lockdown.
 pub(super) fn remedy() -> String {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let lockdown = std::fs::read_to_string("/sys/kernel/security/lockdown").unwrap_or_default();
-    remedy_from(&status, &lockdown)
+    remedy_from(&status(), &lockdown)
+}
+
+/// What the machine says where maps are refused: the right to make them, or how much memory may be locked, against which
+/// kernels before 5.11 count them. `locked_bytes_max` is what this process could not raise; `None`: no limit.
+pub(super) fn maps_remedy(locked_bytes_max: Option<u64>) -> String {
+    maps_remedy_from(&status(), locked_bytes_max).unwrap_or_else(remedy)
+}
+
+fn maps_remedy_from(status: &str, locked_bytes_max: Option<u64>) -> Option<String> {
+    let is_allowed = [BPF, CAP_SYS_ADMIN].iter().any(|bit| effective(status) >> bit & 1 == 1);
+    let bytes = locked_bytes_max.filter(|_| is_allowed)?;
+    Some(format!(
+        "; this process may lock {bytes} bytes, and kernels before 5.11 count maps against that: grant CAP_SYS_RESOURCE, or \
+         raise the limit (RLIMIT_MEMLOCK)"
+    ))
+}
+
+fn status() -> String {
+    std::fs::read_to_string("/proc/self/status").unwrap_or_default()
+}
+
+/// The capabilities in effect; all, where they are not told.
+fn effective(status: &str) -> u64 {
+    let hex = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    hex.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).unwrap_or(u64::MAX)
 }
 
 fn remedy_from(status: &str, lockdown: &str) -> String {
-    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
-    let effective = effective.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).unwrap_or(u64::MAX);
+    let effective = effective(status);
     let has = |bit: u32| effective >> bit & 1 == 1;
     let missing: Vec<_> = CAPABILITIES.iter().filter(|(bit, _)| !has(*bit)).map(|(_, name)| *name).collect();
     if !missing.is_empty() && !has(CAP_SYS_ADMIN) {
@@ -68,6 +92,15 @@ fn remedy_from(status: &str, lockdown: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn refused_maps_are_a_matter_of_the_limit_only_where_the_right_is_there() {
+        let status = |effective: u64| format!("CapEff:\t{effective:016x}\n");
+        let words = maps_remedy_from(&status(1 << 39), Some(65_536)).unwrap();
+        assert!(words.contains("65536 bytes") && words.contains("CAP_SYS_RESOURCE"), "{words}");
+        assert_eq!(maps_remedy_from(&status(1 << 38), Some(65_536)), None, "CAP_BPF is what it lacks");
+        assert_eq!(maps_remedy_from(&status(1 << 39), None), None);
+    }
 
     #[test]
     fn the_remedy_names_what_is_missing() {
