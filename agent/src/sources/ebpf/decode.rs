@@ -93,7 +93,7 @@ mod tests {
     #[test]
     fn what_is_not_of_the_agreed_form_is_refused() {
         assert_eq!(decode(&head(1, 0).to_bytes()[..39]), Err(BadRecord::Short));
-        assert_eq!(decode(&record(head(4, 4), b"abcd")), Err(BadRecord::Flags(8)));
+        assert_eq!(decode(&record(head(4, 8), b"abcd")), Err(BadRecord::Flags(8)));
         assert_eq!(decode(&record(head(4, 0), b"abc")), Err(BadRecord::Length(4)));
         assert_eq!(decode(&record(head(0, 0), b"")), Err(BadRecord::Length(0)));
         assert_eq!(decode(&record(head(32_769, 0), &[0; 40_000])), Err(BadRecord::Length(32_769)));
