@@ -14,9 +14,12 @@ const LOCKDOWN: &str = "/sys/kernel/security/lockdown";
 /// What the agent is to run with.
 const USUAL: [&str; 4] = ["bpf", "perfmon", "sys_ptrace", "dac_read_search"];
 
+/// A check of one hook.
+type Check = fn(&str) -> Result<Finding>;
+
 /// All of them, lockdown last: it cannot be taken back.
 pub(super) fn run(hooks: &[String], only: &str) {
-    let checks: [(&str, fn(&str) -> Result<Finding>); 5] = [
+    let checks: [(&str, Check); 5] = [
         ("rights", least_rights),
         ("no-cap-bpf", |hook| refused(hook, &["perfmon", "sys_ptrace"], "CAP_BPF")),
         ("no-cap-perfmon", |hook| refused(hook, &["bpf", "sys_ptrace", "sys_resource"], "CAP_PERFMON")),
