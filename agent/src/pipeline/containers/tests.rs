@@ -100,13 +100,6 @@ impl Node {
                 let now = self.now(ms);
                 self.pipeline.step(now, &mut self.loki);
                 self.most = self.most.max(self.pipeline.memory_bytes());
-                eprintln!(
-                    "{} {} open {} idle {}",
-                    self.second,
-                    ms,
-                    self.pipeline.open_bytes,
-                    self.pipeline.is_settled()
-                );
                 for request in std::mem::take(&mut self.loki.open) {
                     let (status, body, retry_after, took) = (204, String::new(), None, Duration::ZERO);
                     self.pipeline.answered(&Answer { id: request.id, status, body, retry_after, took }, now);
