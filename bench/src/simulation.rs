@@ -6,7 +6,8 @@
 //!
 //! Containers write, their files are rotated, packed, copied and emptied, deleted; they restart; pods come late, go,
 //! are deselected, change labels; Loki refuses, stalls, forgets to answer; watches are refused, changes lost; the
-//! clock steps; the kernel's ring loses, delays and gives; the runtime holds back; the agent crashes at any call to the outside, or is stopped. At the end all is well and quiet, and:
+//! clock steps; the kernel's ring loses, delays and gives; the runtime holds back; the agent crashes at any call to the
+//! outside, or is stopped. At the end all is well and quiet, and:
 //!
 //! 1. every line is stored, or refused with a reason that is counted, or its loss is counted and has a cause;
 //! 2. without a crash, and where Loki stored nothing in silence, it is stored once; else what comes again is equal in
@@ -17,9 +18,9 @@
 //! 6. memory stays within its budget;
 //! 7. nothing panics;
 //! 8. everything drains within bounded simulated time;
-//! 9. where the runtime holds lines back for seconds, captured ones go out alone: then lines may come again otherwise, or
-//!    late, at most as many as the agent counted as not confirmed; without that all of the above holds with the kernel
-//!    source as it does without;
+//! 9. where the runtime holds lines back for seconds, or the agent is not told that a file has grown, captured lines go
+//!    out alone: then lines may come again otherwise, or late, at most as many as the agent counted as not confirmed;
+//!    without that all of the above holds with the kernel source as it does without;
 //! 10. afterwards, with all well, each line is stored within seconds, also in the file after a rotation.
 
 mod disk;
