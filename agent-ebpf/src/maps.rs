@@ -37,7 +37,8 @@ pub(crate) static RING: RingBuf = RingBuf::with_byte_size(RING_BYTES, 0);
 #[map]
 pub(crate) static COUNTS: PerCpuArray<Counts> = PerCpuArray::with_max_entries(1, 0);
 
-/// Room for the job of the program on `sys_exit`, which is not preempted; that of a read's end is in `READS`.
+/// Room for the job of the program on `sys_exit`: it runs on a processor once at a time (where it can be preempted, the kernel
+/// skips a second run). That of a read's end is in `READS`.
 #[map]
 pub(crate) static JOBS: PerCpuArray<Job> = PerCpuArray::with_max_entries(1, 0);
 

@@ -5,6 +5,7 @@
 
 pub mod btf;
 pub mod decode;
+mod doubt;
 pub mod kernel;
 mod layout;
 mod misses;

@@ -16,6 +16,7 @@ mod checks;
 mod followed;
 mod refused;
 mod rights;
+mod running;
 mod shim;
 mod uring;
 mod writer;

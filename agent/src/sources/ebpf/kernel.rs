@@ -5,6 +5,7 @@
 
 use super::btf::Types;
 use super::decode::{decode, fragment};
+use super::doubt::{Doubt, Mark};
 use super::misses;
 use super::refusal::{Refused, chain, maps_remedy};
 use super::tap::Counters;
@@ -47,9 +48,11 @@ pub struct Kernel {
     followed: HashMap<[u64; PipeKey::WORDS], Followed>,
     /// How many pipes each process reads.
     reader_pipes: HashMap<u32, u32>,
-    cookies: HashMap<u64, [u64; PipeKey::WORDS]>,
-    /// Followings that ended, of which records may still be in the ring; true: the ring was emptied since.
-    ending: HashMap<u64, bool>,
+    /// The followings that go on, by cookie.
+    cookies: HashMap<u64, Mark>,
+    /// Followings that ended, of which records may still be in the ring.
+    ending: HashMap<u64, Ending>,
+    doubt: Doubt,
     collected: Collected,
     counters: Counters,
 }
@@ -57,6 +60,13 @@ pub struct Kernel {
 struct Followed {
     cookie: u64,
     reader: u32,
+}
+
+/// A following that ended.
+struct Ending {
+    mark: Mark,
+    /// The ring was emptied since.
+    is_emptied: bool,
 }
 
 /// Records taken out of the ring and not handed over yet.
@@ -74,7 +84,7 @@ struct Collected {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Found {
     /// The kernel skipped runs of a program since the last look: bytes of any pipe may be missing in what is handed over
-    /// from now on.
+    /// from now on. Each fragment that may be concerned says itself that a gap is before it.
     pub is_skipped: bool,
 }
 
@@ -132,6 +142,7 @@ impl Kernel {
             reader_pipes: HashMap::new(),
             cookies: HashMap::new(),
             ending: HashMap::new(),
+            doubt: Doubt::default(),
             collected: Collected::default(),
             counters: Counters::default(),
         })
@@ -168,7 +179,7 @@ impl Kernel {
         self.readers.insert(reader, pipes, 0)?;
         self.reader_pipes.insert(reader, pipes);
         self.followed.insert(key, Followed { cookie: cookie.0, reader });
-        self.cookies.insert(cookie.0, key);
+        self.cookies.insert(cookie.0, self.doubt.mark());
         if let Err(error) = self.pipes.insert(key, PipeState::new(cookie.0, reader).words(), 0) {
             self.remove(pipe);
             return Err(error.into());
@@ -178,15 +189,16 @@ impl Kernel {
 
     /// Ends the following of a pipe. What it left in the ring is still handed over.
     pub fn unfollow(&mut self, pipe: (u64, u64)) {
-        let gone = self.remove(pipe);
-        self.ending.extend(gone.map(|cookie| (cookie, false)));
+        if let Some((cookie, mark)) = self.remove(pipe) {
+            self.ending.insert(cookie, Ending { mark, is_emptied: false });
+        }
     }
 
-    /// Gives the cookie of what was followed.
-    fn remove(&mut self, pipe: (u64, u64)) -> Option<u64> {
+    /// Gives the cookie of what was followed, and where it stands.
+    fn remove(&mut self, pipe: (u64, u64)) -> Option<(u64, Mark)> {
         let key = key(pipe);
         let gone = self.followed.remove(&key)?;
-        self.cookies.remove(&gone.cookie);
+        let mark = self.cookies.remove(&gone.cookie);
         // What is not there any more needs no removing.
         let _absent = self.pipes.remove(&key);
         let pipes = self.reader_pipes.remove(&gone.reader).unwrap_or(0).saturating_sub(1);
@@ -195,7 +207,7 @@ impl Kernel {
         } else {
             let _absent = self.readers.remove(&gone.reader);
         }
-        Some(gone.cookie)
+        mark.map(|mark| (gone.cookie, mark))
     }
 
     /// How far a pipe is read, as the kernel has it now. `None` where it is not followed.
@@ -209,13 +221,18 @@ impl Kernel {
     pub fn collect(&mut self, bytes_max: usize) -> Found {
         if self.collected.handed == self.collected.records.len() {
             self.refill(bytes_max.min(COLLECT_BYTES_MAX));
+            self.doubt.refilled(!self.collected.has_more);
         }
-        Found { is_skipped: self.is_skipped() }
+        let is_skipped = self.is_skipped();
+        if is_skipped {
+            self.doubt.skipped();
+        }
+        Found { is_skipped }
     }
 
     fn refill(&mut self, bytes_max: usize) {
         let Self { ring, collected, cookies, ending, counters, .. } = self;
-        ending.retain(|_, is_emptied| !*is_emptied);
+        ending.retain(|_, ending| !ending.is_emptied);
         collected.bytes.clear();
         collected.records.clear();
         (collected.handed, collected.has_more) = (0, true);
@@ -223,7 +240,7 @@ impl Kernel {
         while collected.bytes.len() < bytes_max {
             let Some(record) = ring.next() else {
                 collected.has_more = false;
-                ending.values_mut().for_each(|is_emptied| *is_emptied = true);
+                ending.values_mut().for_each(|ending| ending.is_emptied = true);
                 break;
             };
             match decode(&record) {
@@ -248,13 +265,17 @@ impl Kernel {
         while taken < bytes_max {
             let Some((head, range)) = collected.records.get(collected.handed) else { break };
             collected.handed += 1;
-            if self.cookies.contains_key(&head.cookie) || self.ending.contains_key(&head.cookie) {
-                let bytes = collected.bytes.get(range.clone()).unwrap_or_default();
-                taken += bytes.len();
-                take(fragment(*head, bytes, collected.wall_offset_ns));
-            } else {
+            let going = self.cookies.get_mut(&head.cookie);
+            let mark = going.or_else(|| self.ending.get_mut(&head.cookie).map(|ending| &mut ending.mark));
+            let Some(mark) = mark else {
                 self.counters.stale_records += 1;
-            }
+                continue;
+            };
+            let bytes = collected.bytes.get(range.clone()).unwrap_or_default();
+            taken += bytes.len();
+            let mut fragment = fragment(*head, bytes, collected.wall_offset_ns);
+            fragment.is_gap_before |= self.doubt.is_apart(mark) && !fragment.is_first;
+            take(fragment);
         }
         collected.handed < collected.records.len() || collected.has_more
     }

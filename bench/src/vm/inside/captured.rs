@@ -3,7 +3,6 @@
 //! In: fragments. Out: pieces, each a run of bytes that the capture says came one after the other, and whether they are
 //! what was read. Never: a piece joined over a gap that was told.
 
-use super::Finding;
 use anyhow::{Context, Result, bail, ensure};
 use memchr::memmem;
 use penstock::types::capture::{Cookie, Fragment};
@@ -96,12 +95,6 @@ impl Captured {
             at += place + piece.bytes.len();
         }
         Ok(self.pieces.len())
-    }
-
-    /// As a finding: every byte, in how many.
-    pub(super) fn whole(&self, read: &[u8]) -> Result<Finding> {
-        self.same(read)?;
-        Ok(Finding::ok(format!("{} bytes", read.len())))
     }
 }
 

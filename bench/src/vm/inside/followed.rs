@@ -3,56 +3,24 @@
 //! In: who writes, how the shim reads. Out: what the shim read, what was captured. Never: a wait without end, or a shim
 //! that stays.
 
+use super::Finding;
 use super::captured::Captured;
-use super::shim::Way;
+use super::running::{Running, Shim, fresh};
 use crate::clock;
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use penstock::sources::ebpf::Kernel;
 use penstock::types::capture::Cookie;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::pipe::{PipeFlags, pipe_with};
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-static NAMES: AtomicU64 = AtomicU64::new(1);
 /// A check that takes longer hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Whether the shims have ended is looked at so often at least.
 const LOOK_AGAIN: Timespec = Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
-
-/// How a shim reads.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Shim {
-    pub(super) way: Way,
-    pub(super) step: usize,
-    pub(super) pause_us: u64,
-    pub(super) blocking: bool,
-}
-
-impl Shim {
-    /// As containerd's does: 4 KiB at once, after a wait.
-    pub(super) const USUAL: Self = Self { way: Way::Read, step: 4_096, pause_us: 0, blocking: false };
-
-    fn start(self, reader: OwnedFd) -> Result<Running> {
-        let out = std::env::temp_dir().join(format!("read-{}", fresh()));
-        let mut command = Command::new(std::env::current_exe()?);
-        command.args(["shim", "--way"]).arg(format!("{:?}", self.way).to_lowercase());
-        command.arg("--step").arg(self.step.to_string()).arg("--pause-us").arg(self.pause_us.to_string());
-        command.args(self.blocking.then_some("--blocking")).arg("--out").arg(&out);
-        let child = command.stdin(Stdio::from(reader)).spawn().context("starting a shim")?;
-        Ok(Running { child, out })
-    }
-}
-
-/// A number that was not given before.
-pub(super) fn fresh() -> u64 {
-    NAMES.fetch_add(1, Ordering::Relaxed)
-}
 
 /// Which pipe a descriptor is, as [`Kernel::follow`] wants it.
 pub(super) fn pipe_id(pipe: &OwnedFd) -> Result<(u64, u64)> {
@@ -60,40 +28,12 @@ pub(super) fn pipe_id(pipe: &OwnedFd) -> Result<(u64, u64)> {
     Ok((stat.st_ino, stat.st_dev))
 }
 
-/// A shim that runs.
-pub(super) struct Running {
-    child: Child,
-    out: PathBuf,
-}
-
-impl Running {
-    fn has_ended(&mut self) -> Result<bool> {
-        match self.child.try_wait()? {
-            None => Ok(false),
-            Some(status) if status.success() => Ok(true),
-            Some(status) => bail!("a shim ended with {status}"),
-        }
-    }
-
-    fn read(&self) -> Result<Vec<u8>> {
-        std::fs::read(&self.out).context("what the shim read")
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // It has ended, or is to.
-        let _ended = self.child.kill();
-        let _ended = self.child.wait();
-        let _absent = std::fs::remove_file(&self.out);
-    }
-}
-
 /// A pipe under observation.
 pub(super) struct Followed {
     id: (u64, u64),
     pub(super) cookie: Cookie,
     shims: Vec<Running>,
+    skipped_before: u64,
     reader: Option<OwnedFd>,
     pub(super) writer: Option<OwnedFd>,
     pub(super) captured: Captured,
@@ -114,6 +54,23 @@ impl Seen {
     pub(super) fn read(&self) -> &[u8] {
         self.read.first().map_or(&[], Vec::as_slice)
     }
+
+    /// Everything that was read was captured. Where the kernel skipped runs meanwhile: nothing wrong was.
+    pub(super) fn whole(&self) -> Result<Finding> {
+        self.whole_of(self.read())
+    }
+
+    /// As [`Self::whole`], where only a part of what was read was to be captured.
+    pub(super) fn whole_of(&self, read: &[u8]) -> Result<Finding> {
+        if self.skipped_runs == 0 {
+            self.captured.same(read)?;
+            return Ok(Finding::ok(format!("{} bytes", read.len())));
+        }
+        let skipped = format!("{} runs skipped", self.skipped_runs);
+        let pieces = self.captured.within(read).with_context(|| skipped.clone())?;
+        let missing = read.len() as u64 - self.captured.bytes();
+        Ok(Finding::ok(format!("{skipped}: {missing} of {} bytes not carried, {pieces} pieces", read.len())))
+    }
 }
 
 impl Followed {
@@ -123,16 +80,17 @@ impl Followed {
         let id = pipe_id(&reader)?;
         let shims = shims.iter().map(|shim| shim.start(reader.try_clone()?)).collect::<Result<Vec<_>>>()?;
         let cookie = Cookie(fresh());
-        let pid = shims.first().map_or_else(std::process::id, |shim| shim.child.id());
+        let pid = shims.first().map_or_else(std::process::id, |shim| shim.pid());
         kernel.follow(id, pid, cookie)?;
         let reader = shims.is_empty().then_some(reader);
-        Ok(Self { id, cookie, shims, reader, writer: Some(writer), captured: Captured::default() })
+        let skipped_before = kernel.counters().skipped_runs;
+        Ok(Self { id, cookie, shims, skipped_before, reader, writer: Some(writer), captured: Captured::default() })
     }
 
     /// Follows it again, under a new cookie.
     pub(super) fn again(&mut self, kernel: &mut Kernel) -> Result<()> {
         self.cookie = Cookie(fresh());
-        let pid = self.shims.first().map_or_else(std::process::id, |shim| shim.child.id());
+        let pid = self.shims.first().map_or_else(std::process::id, |shim| shim.pid());
         Ok(kernel.follow(self.id, pid, self.cookie)?)
     }
 
@@ -169,15 +127,14 @@ impl Followed {
     /// Drains until the shims have read everything. All writers must have been given away.
     pub(super) fn finish(mut self, kernel: &mut Kernel) -> Result<Seen> {
         drop(self.writer.take());
-        let before = kernel.counters().skipped_runs;
         finish(kernel, &mut [&mut self])?;
-        self.seen(kernel, before)
+        self.seen(kernel)
     }
 
-    fn seen(self, kernel: &mut Kernel, skipped_before: u64) -> Result<Seen> {
+    fn seen(self, kernel: &mut Kernel) -> Result<Seen> {
         kernel.unfollow(self.id);
         let read = self.shims.iter().map(Running::read).collect::<Result<_>>()?;
-        let skipped_runs = kernel.counters().skipped_runs - skipped_before;
+        let skipped_runs = kernel.counters().skipped_runs - self.skipped_before;
         Ok(Seen { read, captured: self.captured, skipped_runs })
     }
 }
@@ -245,7 +202,6 @@ pub(super) fn through_each<W: FnOnce(OwnedFd) -> Result<()> + Send>(
     shims: &[Shim],
     writers: Vec<W>,
 ) -> Result<Vec<Seen>> {
-    let skipped_before = kernel.counters().skipped_runs;
     let mut all = writers.iter().map(|_| Followed::begin(kernel, shims)).collect::<Result<Vec<_>>>()?;
     thread::scope(|scope| {
         let mut threads = Vec::new();
@@ -260,5 +216,5 @@ pub(super) fn through_each<W: FnOnce(OwnedFd) -> Result<()> + Send>(
         }
         anyhow::Ok(())
     })?;
-    all.into_iter().map(|pipe| pipe.seen(kernel, skipped_before)).collect()
+    all.into_iter().map(|pipe| pipe.seen(kernel)).collect()
 }

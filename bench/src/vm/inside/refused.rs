@@ -14,7 +14,7 @@ const LOCKDOWN: &str = "/sys/kernel/security/lockdown";
 /// What the agent is to run with.
 const USUAL: [&str; 4] = ["bpf", "perfmon", "sys_ptrace", "dac_read_search"];
 
-/// A check of one hook.
+/// With the hook of this name.
 type Check = fn(&str) -> Result<Finding>;
 
 /// All of them, lockdown last: it cannot be taken back.

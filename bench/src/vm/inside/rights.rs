@@ -3,8 +3,9 @@
 //! In: the rights to keep. Out: words on standard output, and whether it is attached as the end's status. Never: a right
 //! that was not named.
 
-use super::followed::{Followed, Shim};
+use super::followed::Followed;
 use super::hook_of;
+use super::running::Shim;
 use super::writer::{lines, write_all};
 use anyhow::{Context, Result, bail};
 use penstock::sources::ebpf::Kernel;

@@ -4,7 +4,8 @@
 //! the pipe.
 
 use crate::vm::inside::Finding;
-use crate::vm::inside::followed::{Shim, fresh, through};
+use crate::vm::inside::followed::through;
+use crate::vm::inside::running::{Shim, fresh};
 use crate::vm::inside::writer::{bytes, write_all};
 use anyhow::{Result, ensure};
 use penstock::sources::ebpf::Kernel;
@@ -32,7 +33,7 @@ fn between_halves(kernel: &mut Kernel, put: impl Fn(&OwnedFd, &[u8]) -> Result<(
         })?;
         let all: Vec<_> = middles.iter().take(few).map(|middle| [b"head ", &middle[..], b" tail\n"].concat()).collect();
         ensure!(seen.read() == all.concat(), "the shim itself read something else");
-        seen.captured.same(seen.read())?;
+        seen.whole()?;
     }
     Ok(Finding::ok("between two halves of a line, 1 B to 200 KB"))
 }

@@ -4,7 +4,8 @@
 //! known.
 
 use crate::vm::inside::Finding;
-use crate::vm::inside::followed::{Followed, Shim, through};
+use crate::vm::inside::followed::{Followed, through};
+use crate::vm::inside::running::Shim;
 use crate::vm::inside::shim::Way;
 use crate::vm::inside::writer::{lines, write_all};
 use anyhow::{Result, ensure};
@@ -38,7 +39,7 @@ fn taken_by(kernel: &mut Kernel, take: impl Fn(&Followed, usize) -> Result<()>) 
     let captured = std::mem::take(&mut pipe.captured);
     pipe.finish(kernel)?;
     let pieces = captured.within(&all)?;
-    ensure!(pieces == taken + 1, "{taken} gaps, {pieces} pieces");
+    ensure!(pieces > taken, "{taken} gaps, {pieces} pieces");
     Ok(Finding::ok(format!("{taken} gaps told")))
 }
 
