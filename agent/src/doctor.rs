@@ -18,6 +18,7 @@ pub use files::LOCK_FILE;
 pub use finding::{Finding, Level, json, text};
 
 use crate::config::{self, Capture, Config, Discovery};
+use crate::metrics::label::Label as _;
 use crate::run::capture::attach_best;
 use std::path::Path;
 use std::time::Duration;
@@ -87,7 +88,7 @@ fn capture(config: &Config) -> Finding {
         return Finding::ok("capture", "the log files alone, as configured".to_owned());
     }
     match attach_best(config) {
-        Ok(kernel) => Finding::ok("capture", format!("hook {:?}, attached and seen to work", kernel.hook())),
+        Ok(kernel) => Finding::ok("capture", format!("hook {}, attached and seen to work", kernel.hook().value())),
         Err(refused) if config.capture == Capture::Ebpf => {
             Finding::fail("capture", format!("`capture: ebpf` is asked for, but {refused}"), "set capture: auto")
         }

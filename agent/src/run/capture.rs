@@ -8,7 +8,7 @@ use crate::clock::Clock;
 use crate::config::{Capture, Config, Hook as Wanted};
 use crate::limits::{RING_BYTES_MAX, RING_BYTES_MIN};
 use crate::metrics::Metrics;
-use crate::metrics::label::Hook;
+use crate::metrics::label::{Hook, Label as _};
 use crate::sources::ebpf::pipes::Places;
 use crate::sources::ebpf::{EbpfSource, Kernel, Refused};
 use anyhow::{Context as _, bail};
@@ -38,7 +38,7 @@ pub(super) fn attach(config: &Config) -> anyhow::Result<Option<Kernel>> {
     match attach_best(config) {
         Ok(kernel) => {
             for (hook, why) in kernel.better_refused() {
-                info!("hook {hook:?} cannot be used: {why}");
+                info!("hook {} cannot be used: {why}", hook.value());
             }
             drop_rights();
             Ok(Some(kernel))
@@ -80,7 +80,8 @@ pub(super) fn start(
     let places = Places { procfs: "/proc".into(), log_dir: log_dir.to_path_buf(), link_dirs };
     let wake = Box::new(move || sender.ring());
     let source = EbpfSource::start(kernel, places, clock, wake).context("starting to look for containers' pipes")?;
-    info!("capture: hook {:?}: lines are taken from the containers' pipes, ahead of the log files", source.hook());
+    let hook = source.hook().value();
+    info!("capture: hook {hook}: lines are taken from the containers' pipes, ahead of the log files");
     Ok(Some(source))
 }
 

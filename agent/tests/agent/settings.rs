@@ -141,7 +141,7 @@ fn wrong_token() {
         }
     });
     world.start_with(program, &by_api(&world));
-    world.until_said("401");
+    world.until_said("(401)");
     assert!(world.words().to_lowercase().contains("token"), "{}", world.words());
     assert!(world.words().contains(NODE) || world.words().contains("WARN"), "{}", world.words());
     assert!(world.stop().0.success());

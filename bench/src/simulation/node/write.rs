@@ -122,8 +122,10 @@ impl Node {
     }
 
     pub(super) fn physical(&mut self, at: usize, std_stream: usize, content: &[u8], is_last: bool) -> Vec<u8> {
-        // A runtime takes the time after it has read.
-        let time = humantime_like((self.wall_ns + self.stamp_ns - 1) / self.stamp_ns * self.stamp_ns);
+        // A runtime takes the time after it has read; and no two files begin at the same nanosecond.
+        let coarse_ns = (self.wall_ns + self.stamp_ns - 1) / self.stamp_ns * self.stamp_ns;
+        let file = self.containers[at].live.as_ref().map_or(0, |live| live.file);
+        let time = humantime_like(coarse_ns + i64::try_from(file).unwrap_or(0));
         let name = ["stdout", "stderr"][std_stream];
         match self.containers[at].format {
             Format::Cri => {
