@@ -58,8 +58,9 @@ pub struct Batch {
     round: VecDeque<LabelSetId>,
     part_bytes_max: usize,
     waiting_bytes: usize,
+    /// Memory that the waiting parts hold.
+    memory_bytes: usize,
     next_part: u64,
-    spare: Vec<Vec<u8>>,
 }
 
 impl Batch {
@@ -72,8 +73,8 @@ impl Batch {
             round: VecDeque::new(),
             part_bytes_max: part_bytes_max.min(REQUEST_BYTES_MAX),
             waiting_bytes: 0,
+            memory_bytes: 0,
             next_part: 0,
-            spare: Vec::new(),
         }
     }
 
@@ -105,12 +106,13 @@ impl Batch {
         let bytes = entry.encoded_bytes(time_ns);
         let is_full = set.waiting.back().is_some_and(|part| weight(part) + bytes + ADDED_BYTES > self.part_bytes_max);
         if set.waiting.is_empty() || is_full {
-            let entries = self.spare.pop().unwrap_or_default();
-            set.waiting.push_back(Part { id: PartId(self.next_part), label_set: id, entries, ..Part::default() });
+            set.waiting.push_back(Part { id: PartId(self.next_part), label_set: id, ..Part::default() });
             self.next_part += 1;
         }
         let part = set.waiting.back_mut()?;
+        let held_before = part.memory_bytes();
         let is_new_share = entry.append_to(part, time_ns, fingerprint);
+        self.memory_bytes = self.memory_bytes + part.memory_bytes() - held_before;
         let part = part.id;
         set.waiting_bytes += bytes;
         self.waiting_bytes += bytes;
@@ -142,6 +144,7 @@ impl Batch {
                 weighed += weight(&part);
                 bytes += part.entries.len();
                 set.waiting_bytes -= part.entries.len();
+                self.memory_bytes -= part.memory_bytes();
                 taken.push(part);
             }
             set.is_listed = !set.waiting.is_empty();
@@ -182,24 +185,16 @@ impl Batch {
         self.sets.get(id.0 as usize).map_or(0, |set| set.waiting_bytes)
     }
 
-    /// Memory of fingerprints, bytes.
+    /// Memory held by what waits, and by fingerprints of what was taken, bytes.
     #[must_use]
-    pub fn unique_bytes(&self) -> usize {
-        self.sets.iter().map(|set| set.unique.memory_bytes()).sum()
+    pub fn memory_bytes(&self) -> usize {
+        self.memory_bytes + self.sets.iter().map(|set| set.unique.memory_bytes()).sum::<usize>()
     }
 
     /// Number of label sets.
     #[must_use]
     pub fn label_sets(&self) -> usize {
         self.sets.len()
-    }
-
-    /// Gives a buffer back for use in another part.
-    pub fn recycle(&mut self, mut entries: Vec<u8>) {
-        if self.spare.len() < 4 && entries.capacity() <= REQUEST_BYTES_MAX {
-            entries.clear();
-            self.spare.push(entries);
-        }
     }
 
     /// The newest fingerprints of each label set, oldest first, for the journal: of entries that were taken. What

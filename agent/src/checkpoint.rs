@@ -3,6 +3,7 @@
 //! `tracker` is pure; `store` and `journal` write files in `data_dir`. Never: a saved position beyond a byte that
 //! Loki has not answered for.
 
+mod data_file;
 pub mod journal;
 pub mod lock;
 pub mod store;

@@ -18,6 +18,8 @@ pub use files::LOCK_FILE;
 pub use finding::{Finding, Level, json, text};
 
 use crate::config::{self, Capture, Config, Discovery};
+use crate::metrics::label::Label as _;
+use crate::run::capture::attach_best;
 use std::path::Path;
 use std::time::Duration;
 
@@ -33,7 +35,7 @@ pub fn examine(path: Option<&Path>) -> Vec<Finding> {
     findings.extend(hooks::examine());
     findings.push(capabilities::examine());
     let Some(config) = config else { return findings };
-    findings.push(capture(config.capture));
+    findings.push(capture(&config));
     let (tree, finding) = files::log_dir(&config);
     findings.push(finding);
     findings.push(files::data_dir(&config.data_dir));
@@ -80,13 +82,17 @@ fn configuration(path: Option<&Path>, findings: &mut Vec<Finding>) -> Option<Con
     }
 }
 
-fn capture(capture: Capture) -> Finding {
-    let state = "this build ships from the file; the kernel source is not in it yet";
-    match capture {
-        Capture::Auto | Capture::File => Finding::ok("capture", state.to_owned()),
-        Capture::Ebpf => {
-            Finding::fail("capture", format!("`capture: ebpf` is asked for, but {state}"), "set capture: auto")
+/// What `run` would do: the hook is attached, sees a line of its own, and is let go.
+fn capture(config: &Config) -> Finding {
+    if config.capture == Capture::File {
+        return Finding::ok("capture", "the log files alone, as configured".to_owned());
+    }
+    match attach_best(config) {
+        Ok(kernel) => Finding::ok("capture", format!("hook {}, attached and seen to work", kernel.hook().value())),
+        Err(refused) if config.capture == Capture::Ebpf => {
+            Finding::fail("capture", format!("`capture: ebpf` is asked for, but {refused}"), "set capture: auto")
         }
+        Err(refused) => Finding::warn("capture", format!("the log files alone: {refused}"), "see the hooks above"),
     }
 }
 

@@ -75,10 +75,19 @@ pub const COPY_FOUND_WITHIN: Duration = Duration::from_secs(2 * RESCAN_INTERVAL.
 /// The slow look at every directory, a safety net below inotify.
 pub const RESCAN_INTERVAL: Duration = Duration::from_secs(30);
 
+/// A lag above this is none: the runtime's time is wrong, or what was written long ago is caught up. It is not observed.
+pub const LAG_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// From an answer to the write of the positions.
 pub const CHECKPOINT_DELAY: Duration = Duration::from_millis(80);
 /// From one sync of the positions to disk to the next.
 pub const CHECKPOINT_SYNC_INTERVAL: Duration = Duration::from_secs(3);
+/// Bytes of a file with saved positions: 250 containers need less than 1 MiB. A larger one is set aside as damaged, unread.
+pub const POSITIONS_FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// Bytes of saved positions, unpacked. What is beyond it is not unpacked, and so the file counts as damaged.
+pub const POSITIONS_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Bytes of the journal that are read at start: fingerprints of a thousand label sets are 64 MiB. What is beyond it counts
+/// as damaged.
+pub const JOURNAL_BYTES_MAX: u64 = 128 * 1024 * 1024;
 /// The agent's own repeated errors are logged once in this time, with a count.
 pub const OWN_LOG_INTERVAL: Duration = Duration::from_secs(60);
 

@@ -78,7 +78,7 @@ metrics! {
     refused_entries: OpenCounters, "refused_entries_total", "entries", ["reason"], "Entries that Loki refused for good, as far as its answers say";
     push_requests: OpenCounters, "push_requests_total", "requests", ["code"], "Answers to pushes by HTTP status; 0 where none came";
     push_seconds: Seconds, "push_seconds", "seconds", [], "From sending a push to its answer";
-    delivery_lag_seconds: Seconds, "delivery_lag_seconds", "seconds", [], "From a line's write to the answer that it is stored, observed for the oldest line of each request";
+    delivery_lag_seconds: Seconds, "delivery_lag_seconds", "seconds", [], "From a line's write to the answer that it is stored, observed for the oldest line of each request; not where that is more than a day ago";
     backlog_bytes: Gauge, "backlog_bytes", "bytes", [], "Bytes in files that are not yet answered for";
     memory_bytes: Gauge, "memory_bytes", "bytes", [], "Bytes in all buffers";
     rate_limit_bytes_per_second: Gauge, "rate_limit_bytes_per_second", "bytes per second", [], "The pace to which the agent holds itself now";

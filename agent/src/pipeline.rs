@@ -236,6 +236,7 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
     fn read_some(&mut self, now: Now, buffer: &mut [u8]) -> bool {
         let gate = self.gate();
         let (containers, batch, groups, delivery) = (&self.containers, &self.batch, &self.groups, &self.delivery);
+        let open_lines_max = spill::budget(self.settings.memory_bytes_max);
         let are_all_well = delivery.held_label_sets() == 0;
         // While what Loki refuses fills the memory, whether it takes a new container is found out with little.
         let is_tight = !are_all_well && !gate.is_open(0, Share::Common);
@@ -254,7 +255,9 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
                     },
                 )
             };
-            containers.get(&key).is_some_and(is_open) && !catch_up::is_ahead(key, containers, groups, now)
+            let may_begin = |container: &Container| !spill::waits_for_room(container, containers, open_lines_max);
+            containers.get(&key).is_some_and(|container| is_open(container) && may_begin(container))
+                && !catch_up::is_ahead(key, containers, groups, now)
         });
         match read {
             Some(Read::Block { key, at, length, is_last }) => {
@@ -317,12 +320,7 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
     pub fn memory_bytes(&self) -> usize {
         let fixed = self.block.capacity() + self.body.capacity() + self.scratch.capacity();
         let captured = self.capture.bytes + self.capture.pending_bytes;
-        fixed
-            + captured
-            + self.batch.waiting_bytes()
-            + self.delivery.bytes()
-            + self.open_bytes
-            + self.batch.unique_bytes()
+        fixed + captured + self.batch.memory_bytes() + self.delivery.memory_bytes() + self.open_bytes
     }
 
     fn gate(&self) -> Gate {
@@ -330,6 +328,7 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
         // A request is built and compressed beside what waits.
         let budget = budget.saturating_sub(2 * REQUEST_BYTES_MAX).max(4 * BLOCK_BYTES);
         let is_idle = self.batch.waiting_bytes() == 0 && self.delivery.is_empty();
-        Gate { used: self.memory_bytes(), budget, is_idle, own_max: 4 * self.settings.batch_bytes.max(BLOCK_BYTES) }
+        let used = self.memory_bytes().saturating_sub(self.body.capacity());
+        Gate { used, budget, is_idle, own_max: 4 * self.settings.batch_bytes.max(BLOCK_BYTES) }
     }
 }

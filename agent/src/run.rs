@@ -3,7 +3,7 @@
 //! One data thread does the files and the pipeline; one thread writes the positions; network, pods and the admin
 //! server run on a small tokio runtime. In: the configuration, signals. Out: an exit, orderly.
 
-mod capture;
+pub(crate) mod capture;
 mod data_thread;
 mod inbox;
 mod outside;

@@ -1,5 +1,5 @@
-//! The witnesses: where bytes come from. The file source is the ledger; the kernel source is to stand beside it
-//! and to give its fragments to the same rooms (see ARCHITECTURE.md, "The door for the kernel source").
+//! The witnesses: where bytes come from. The kernel source sees them first; the file source is the ledger that proves that
+//! nothing was missed.
 
 pub mod ebpf;
 pub mod file;

@@ -208,6 +208,22 @@ fn a_pipe_that_is_not_followed_any_more_gives_nothing() {
     }
 }
 
+/// Rule: the last words of a container are in the ring when its pipe is closed.
+#[test]
+fn what_left_a_pipe_before_its_following_ended_is_handed_over_once() {
+    for mut kernel in kernels(1 << 20) {
+        let pipe = follow(&mut kernel);
+        write(pipe.writer.as_ref().unwrap(), b"last words").unwrap();
+        read(&pipe.reader, &mut [0; 100]).unwrap();
+        kernel.unfollow(pipe.id);
+        let mut captured = Captured::default();
+        captured.take(&mut kernel, pipe.cookie);
+        captured.expect(b"last words", &format!("{:?}", kernel.hook()));
+        kernel.follow(pipe.id, std::process::id(), Cookie(pipe.cookie.0 + 1_000_000)).unwrap();
+        kernel.unfollow(pipe.id);
+    }
+}
+
 #[test]
 fn bytes_that_were_spliced_out_leave_a_gap() {
     for mut kernel in kernels(1 << 20) {

@@ -4,6 +4,7 @@
 //! containers and the agent go also on a failure or Ctrl-C.
 
 pub mod cases;
+pub mod pipes;
 
 use crate::agent::{self, AgentProcess, AgentSettings};
 use crate::clock;
@@ -71,6 +72,10 @@ pub fn run(args: &E2eArgs, store: &dyn Store) -> Result<bool> {
     let files_max = if args.files_only { usize::MAX } else { FILES_MAX };
     let world = World { containerd: Containerd::start(folder.path())?, pods_root, data, files_max, stop: &stop };
     println!("runtime: {}", world.containerd.version()?);
+    if args.only.is_empty() {
+        pipes::check(&world.containerd, &world.pods_root).context("finding the pipes of a container")?;
+        println!("  a container's pipes were found, those of exec probes were not");
+    }
     let written = cases.iter().map(|case| case.prepare(&world.data)).collect::<Result<BTreeMap<_, _>>>()?;
     let tally = if args.files_only {
         world.run_all(&cases)?;

@@ -60,6 +60,11 @@ pub const SCENARIOS: &[Scenario] = &[
         what: "whatever happens, no line is lost, doubled, altered or out of order",
         play: simulation::play,
     },
+    Scenario {
+        name: "handover",
+        what: "the same with the kernel as the second witness, whose ring loses, delays and gives",
+        play: simulation::play_handover,
+    },
 ];
 
 /// The arguments of `cargo xtask soak`.

@@ -1,11 +1,13 @@
 //! The pure rooms under a fake disk, clock and Loki, driven by a seed.
 //!
-//! In: a seed. Out: nothing, or the rule that was broken, with the seed. `cargo xtask soak simulation --seed N` plays
-//! N and those after it; `SIMULATION_SEED=N cargo test -p penstock-bench --test simulation` plays N alone.
+//! In: a seed, and which witnesses there are. Out: nothing, or the rule that was broken, with the seed. `cargo xtask soak
+//! simulation --seed N` (with the log files alone; `handover` for both witnesses) plays N and those after it;
+//! `SIMULATION_SEED=N cargo test -p penstock-bench --test simulation` plays N alone, with either.
 //!
 //! Containers write, their files are rotated, packed, copied and emptied, deleted; they restart; pods come late, go,
 //! are deselected, change labels; Loki refuses, stalls, forgets to answer; watches are refused, changes lost; the
-//! clock steps; the kernel's ring loses, delays and gives; the runtime holds back; the agent crashes at any call to the outside, or is stopped. At the end all is well and quiet, and:
+//! clock steps; the kernel's ring loses, delays and gives; the runtime holds back; the agent crashes at any call to the
+//! outside, or is stopped. At the end all is well and quiet, and:
 //!
 //! 1. every line is stored, or refused with a reason that is counted, or its loss is counted and has a cause;
 //! 2. without a crash, and where Loki stored nothing in silence, it is stored once; else what comes again is equal in
@@ -16,9 +18,10 @@
 //! 6. memory stays within its budget;
 //! 7. nothing panics;
 //! 8. everything drains within bounded simulated time;
-//! 9. where the runtime holds lines back for seconds, captured ones go out alone: then lines may come again otherwise, or
-//!    late, at most as many as the agent counted as not confirmed; without that all of the above holds with the kernel
-//!    source as it does without.
+//! 9. where the runtime holds lines back for seconds, or the agent is not told that a file has grown, captured lines go
+//!    out alone: then lines may come again otherwise, or late, at most as many as the agent counted as not confirmed;
+//!    without that all of the above holds with the kernel source as it does without;
+//! 10. afterwards, with all well, each line is stored within seconds, also in the file after a rotation.
 
 mod disk;
 mod kernel;
@@ -30,6 +33,15 @@ mod play;
 mod rules;
 
 pub use play::{Outcome, play};
+
+/// Which witnesses the agent has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Witnesses {
+    /// The log files alone.
+    File,
+    /// The kernel as well.
+    Both,
+}
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -60,7 +72,7 @@ impl fmt::Display for Total {
 ///
 /// # Errors
 /// The seeds with which a rule was broken, and which rule: the first ten.
-pub fn run(first: u64, count: u64) -> Result<Total, String> {
+pub fn run(witnesses: Witnesses, first: u64, count: u64) -> Result<Total, String> {
     let (next, total, broken) = (AtomicU64::new(first), Mutex::new(Total::default()), Mutex::new(Vec::new()));
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
@@ -71,7 +83,7 @@ pub fn run(first: u64, count: u64) -> Result<Total, String> {
                     if seed >= first + count {
                         return;
                     }
-                    let outcome = catch_unwind(AssertUnwindSafe(|| play(seed, count == 1)))
+                    let outcome = catch_unwind(AssertUnwindSafe(|| play(witnesses, seed, count == 1)))
                         .unwrap_or_else(|_| Err("it panicked".into()));
                     match (outcome, total.lock(), broken.lock()) {
                         (Ok(one), Ok(mut total), _) => total.add(one),

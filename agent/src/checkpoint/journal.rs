@@ -5,6 +5,8 @@
 //! record of each std stream and label set in it, and the times that were lifted or moved. Written, not synced: a killed agent leaves it whole. It is begun
 //! anew when it has grown, with all that is still needed. Reading stops at the first record that is not whole.
 
+use super::data_file;
+use crate::limits::JOURNAL_BYTES_MAX;
 use crate::types::position::{FileId, StdStream};
 use crate::types::saved::Recovered;
 use std::fs::File;
@@ -197,10 +199,12 @@ impl Journal {
     #[must_use]
     pub fn open(data_dir: &Path) -> (Self, Recovered, Option<String>) {
         let path = data_dir.join("journal");
-        let read = std::fs::read(&path);
+        let read = data_file::read(&path, JOURNAL_BYTES_MAX);
         let unread = read.as_ref().err().filter(|error| error.kind() != io::ErrorKind::NotFound);
         let mut damage = unread.map(|error| format!("cannot be read: {error}"));
-        let (recovered, left_bytes) = recover_whole(&read.unwrap_or_default());
+        let (bytes, unread_bytes) = read.unwrap_or_default();
+        let (recovered, left_bytes) = recover_whole(&bytes);
+        let left_bytes = left_bytes as u64 + unread_bytes;
         if left_bytes > 0 {
             damage = Some(format!("is damaged: its last {left_bytes} bytes are not taken"));
         }
@@ -210,10 +214,10 @@ impl Journal {
         (Self { path, file: None, bytes: 0, bytes_max: 0 }, recovered, damage)
     }
 
-    /// Whether it has grown so much that it should be begun anew.
+    /// Whether it has grown so much that it should be begun anew, or was deleted.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.bytes >= self.bytes_max
+        self.bytes >= self.bytes_max || !self.path.exists()
     }
 
     /// Appends a finished record.
@@ -235,7 +239,7 @@ impl Journal {
     /// Those of the file system; what was there before stays.
     pub fn begin(&mut self, records: &[u8]) -> io::Result<()> {
         let new = self.path.with_extension("new");
-        let mut file = File::create(&new)?;
+        let mut file = data_file::create(&new)?;
         file.write_all(records)?;
         std::fs::rename(&new, &self.path)?;
         self.file = Some(file);
@@ -291,6 +295,31 @@ mod tests {
         let (_, recovered, damage) = Journal::open(dir.path());
         assert_eq!(recovered.moved.len(), 1);
         assert!(damage.unwrap().contains("its last 4 bytes"));
+    }
+
+    /// Rule: a file that cannot be ours is not read whole; what stands at its beginning counts.
+    #[test]
+    fn a_huge_journal_is_read_in_part() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("journal"), record(7)).unwrap();
+        File::options().write(true).open(dir.path().join("journal")).unwrap().set_len(1 << 40).unwrap();
+        let (_, recovered, damage) = Journal::open(dir.path());
+        assert_eq!(recovered, recover(&record(7)));
+        assert!(damage.unwrap().contains("damaged"));
+    }
+
+    #[test]
+    fn with_its_folder_deleted_it_is_begun_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let data_dir = dir.path().join("data");
+        std::fs::create_dir(&data_dir).unwrap();
+        let (mut journal, ..) = Journal::open(&data_dir);
+        journal.begin(&record(1)).unwrap();
+        assert!(!journal.is_full());
+        std::fs::remove_dir_all(&data_dir).unwrap();
+        assert!(journal.is_full());
+        journal.begin(&record(2)).unwrap();
+        assert_eq!(Journal::open(&data_dir).1, recover(&record(2)));
     }
 
     proptest! {

@@ -4,16 +4,15 @@
 //! A damaged file is set aside and said so; reading then begins at the last sure positions, or at the beginning of
 //! the files: twice is better than never. Pure but for [`Store`].
 
+use super::data_file;
+use crate::limits::{POSITIONS_BYTES_MAX, POSITIONS_FILE_BYTES_MAX};
 use crate::types::saved::Positions;
-use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use xxhash_rust::xxh3::xxh3_64;
 
 const MAGIC: &[u8] = b"penstock positions ";
 const VERSION: &[u8] = b"1\n";
-/// Unpacked positions of more bytes than this are not ours: 250 containers need less than 1 MiB.
-const UNPACKED_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// Why a file with positions was not taken.
 #[derive(Debug, thiserror::Error)]
@@ -54,7 +53,7 @@ pub fn decode(bytes: &[u8]) -> Result<Positions, Damage> {
         return Err(Damage::Damaged("its checksum does not match".into()));
     }
     let text =
-        zstd::bulk::decompress(packed, UNPACKED_BYTES_MAX).map_err(|error| Damage::Damaged(error.to_string()))?;
+        zstd::bulk::decompress(packed, POSITIONS_BYTES_MAX).map_err(|error| Damage::Damaged(error.to_string()))?;
     serde_json::from_slice(&text).map_err(|error| Damage::Damaged(error.to_string()))
 }
 
@@ -89,8 +88,8 @@ impl Store {
         loaded.messages.extend(self.set_folders_aside());
         for name in ["positions", "positions.synced"] {
             let path = self.data_dir.join(name);
-            let bytes = match std::fs::read(&path) {
-                Ok(bytes) => bytes,
+            let (bytes, left_bytes) = match data_file::read(&path, POSITIONS_FILE_BYTES_MAX) {
+                Ok(read) => read,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => {
                     loaded.is_first_start = false;
@@ -99,7 +98,8 @@ impl Store {
                 }
             };
             loaded.is_first_start = false;
-            match decode(&bytes) {
+            let too_long = || Damage::Damaged(format!("it is longer than {POSITIONS_FILE_BYTES_MAX} bytes"));
+            match if left_bytes > 0 { Err(too_long()) } else { decode(&bytes) } {
                 Ok(positions) => {
                     loaded.positions = positions;
                     return loaded;
@@ -150,7 +150,7 @@ impl Store {
 
     fn replace(&self, name: &str, bytes: &[u8], is_sync: bool) -> io::Result<()> {
         let new = self.data_dir.join(format!("{name}.new"));
-        let mut file = File::create(&new)?;
+        let mut file = data_file::create(&new)?;
         file.write_all(bytes)?;
         if is_sync {
             file.sync_data()?;
@@ -165,6 +165,7 @@ mod tests {
     use crate::types::position::FileId;
     use crate::types::saved::{SavedFile, SavedStream};
     use proptest::prelude::*;
+    use std::fs::File;
 
     fn positions() -> Positions {
         let stream = SavedStream { offset: 7, position: 5, last_time_ns: -3, ahead: 9 };
@@ -223,6 +224,27 @@ mod tests {
         let messages = store.load().messages;
         assert!(messages.iter().any(|message| message.contains("is a folder")), "{messages:?}");
         store.save(&encode(&positions()).unwrap(), true).unwrap();
+        assert_eq!(store.load().positions, positions());
+    }
+
+    /// Rule: a file that cannot be ours is not read whole.
+    #[test]
+    fn a_huge_file_is_set_aside_unread() {
+        let dir = tempfile::tempdir().unwrap();
+        let good = encode(&positions()).unwrap();
+        std::fs::write(dir.path().join("positions"), good).unwrap();
+        File::options().write(true).open(dir.path().join("positions")).unwrap().set_len(1 << 40).unwrap();
+        let loaded = Store::new(dir.path()).load();
+        assert!(loaded.messages.iter().any(|message| message.contains("longer than")), "{:?}", loaded.messages);
+        assert!(dir.path().join("positions.damaged").exists());
+    }
+
+    #[test]
+    fn a_data_dir_that_was_deleted_is_made_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let data_dir = dir.path().join("data");
+        let store = Store::new(&data_dir);
+        store.save(&encode(&positions()).unwrap(), false).unwrap();
         assert_eq!(store.load().positions, positions());
     }
 

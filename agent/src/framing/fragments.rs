@@ -10,6 +10,8 @@ use crate::types::position::Mark;
 /// What a fragment gives.
 #[derive(Clone, Copy, Debug)]
 pub enum Captured<'a> {
+    /// What comes next is the first that ever left the pipe.
+    First,
     /// Bytes are missing before what comes next.
     Gap,
     /// A whole line. Its record's time is that at which its first byte left the pipe.
@@ -30,6 +32,11 @@ impl PipeLines {
     /// Takes in a fragment and hands out what it completes.
     pub fn take(&mut self, fragment: &Fragment<'_>, out: &mut dyn FnMut(Captured<'_>)) {
         let is_first = self.next.is_none() && fragment.is_first;
+        if is_first {
+            // Whatever was told to be missing, it was not of this pipe.
+            self.is_torn = false;
+            out(Captured::First);
+        }
         if !is_first && (fragment.is_gap_before || self.next != Some(fragment.sequence)) {
             self.tear(out);
         }
@@ -42,7 +49,7 @@ impl PipeLines {
             if std::mem::take(&mut self.is_torn) {
                 continue;
             }
-            out(Captured::Line(self.joiner.finish(line, Mark::default(), time_ns)));
+            out(Captured::Line(std::mem::take(&mut self.joiner).finish(line, Mark::default(), time_ns)));
             // Lines of one fragment stay in order also where they are sorted by time.
             time_ns += 1;
         }
@@ -68,10 +75,10 @@ impl PipeLines {
         is_long
     }
 
-    /// Bytes kept of the open line.
+    /// Memory held by the open line.
     #[must_use]
-    pub fn kept_bytes(&self) -> usize {
-        self.joiner.kept_bytes()
+    pub fn memory_bytes(&self) -> usize {
+        self.joiner.memory_bytes()
     }
 }
 
@@ -90,6 +97,7 @@ mod tests {
         let mut lines = Vec::new();
         of.take(fragment, &mut |captured| {
             lines.push(match captured {
+                Captured::First => return,
                 Captured::Gap => "GAP".to_owned(),
                 Captured::Line(joined) => String::from_utf8_lossy(joined.record.content).into_owned(),
             });
@@ -112,6 +120,13 @@ mod tests {
         let mut pipe = PipeLines::default();
         let not_first = Fragment { is_first: false, ..fragment(0, b"rest\nwhole\n") };
         assert_eq!(lines(&mut pipe, &not_first), ["GAP", "whole"]);
+    }
+
+    #[test]
+    fn the_first_line_is_whole_whatever_was_missing_elsewhere() {
+        let mut pipe = PipeLines::default();
+        pipe.tear(&mut |_| {});
+        assert_eq!(lines(&mut pipe, &fragment(0, b"first\n")), ["first"]);
     }
 
     proptest! {

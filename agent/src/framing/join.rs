@@ -1,7 +1,8 @@
 //! Joins the parts of one std stream's line to a record. One per std stream; partial state belongs to the std
 //! stream, not to the file, so a line may begin in one file and end in the next.
 //!
-//! A line that came whole is not copied. Of one longer than can be sent only the beginning is kept. Carriage
+//! Whoever takes the last part takes the joiner's place with a new one, so that no std stream keeps a buffer between its
+//! lines. A line that came whole is not copied. Of one longer than can be sent only the beginning is kept. Carriage
 //! returns directly before the end are no part of a line, wherever the parts were cut.
 
 use crate::limits::LINE_KEPT_BYTES_MAX;
@@ -97,7 +98,7 @@ impl Joiner {
         if self.open.is_some() { self.kept.len() } else { 0 }
     }
 
-    /// Memory held, also between lines.
+    /// Memory held: also what is reserved and, until the joiner is dropped, that of a line that is complete.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
         self.kept.capacity()
@@ -110,7 +111,13 @@ impl Joiner {
         self.trailing_returns = if is_all_returns { self.trailing_returns + returns } else { returns };
         if self.open.is_some_and(|open| !open.is_let_go) {
             let room = LINE_KEPT_BYTES_MAX - self.kept.len().min(LINE_KEPT_BYTES_MAX);
-            self.kept.extend_from_slice(content.get(..room).unwrap_or(content));
+            let content = content.get(..room).unwrap_or(content);
+            let needed = self.kept.len() + content.len();
+            if needed > self.kept.capacity() {
+                let wanted = needed.max(2 * self.kept.capacity()).min(LINE_KEPT_BYTES_MAX);
+                self.kept.reserve_exact(wanted.saturating_sub(self.kept.len()));
+            }
+            self.kept.extend_from_slice(content);
         }
     }
 
@@ -156,6 +163,15 @@ mod tests {
         assert_eq!((kept.len(), full), (LINE_KEPT_BYTES_MAX, 300_000));
         let (kept, full, _) = line(&[&vec![b'x'; LINE_KEPT_BYTES_MAX - 1], &[b'\r'; 70_000], &[b'\r'; 70_000]]);
         assert_eq!((kept.len(), full), (LINE_KEPT_BYTES_MAX - 1, LINE_KEPT_BYTES_MAX as u64 - 1));
+    }
+
+    #[test]
+    fn a_long_line_holds_no_more_than_can_be_kept() {
+        let mut joiner = Joiner::default();
+        for _ in 0..17 {
+            joiner.push(&[b'x'; 16_384], Mark::default(), 1);
+        }
+        assert_eq!(joiner.memory_bytes(), LINE_KEPT_BYTES_MAX);
     }
 
     #[test]

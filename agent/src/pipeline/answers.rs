@@ -1,6 +1,7 @@
 //! An answer from Loki: what is answered for moves the positions, the rest is tried again by `send::deliver`.
 
 use super::Pipeline;
+use crate::limits::LAG_MAX;
 use crate::metrics::label::DropReason;
 use crate::send::answer;
 use crate::send::deliver::{Effects, SetAside, Trouble};
@@ -37,7 +38,7 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
         }
         self.tell_trouble(effects.trouble.as_ref(), answer.status, now);
         for part in effects.answered {
-            self.settle(part, now);
+            self.settle(&part, now);
         }
     }
 
@@ -84,11 +85,13 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
         }
     }
 
-    fn settle(&mut self, part: Part, now: Now) {
+    fn settle(&mut self, part: &Part, now: Now) {
         self.tracker.answered(part.id, &part.shares);
         let lag = u64::try_from(now.wall_ns.saturating_sub(part.oldest_ns)).unwrap_or(0);
-        self.metrics.delivery_lag_seconds.observe(Duration::from_nanos(lag));
-        self.batch.recycle(part.entries);
+        let lag = Duration::from_nanos(lag);
+        if lag <= LAG_MAX {
+            self.metrics.delivery_lag_seconds.observe(lag);
+        }
         self.saving.touch(now);
     }
 }

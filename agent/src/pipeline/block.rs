@@ -121,13 +121,13 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
             self.ship(ready, piece.line.std_stream, joined.record, from);
             return Taken::Yes;
         }
-        let kept_before = stream.joiner.kept_bytes();
+        let held_before = stream.joiner.memory_bytes();
         if !piece.is_end {
             stream.joiner.push(piece.content, mark, time_ns);
-            self.open_bytes = self.open_bytes + stream.joiner.kept_bytes() - kept_before;
+            self.open_bytes = self.open_bytes + stream.joiner.memory_bytes() - held_before;
             return Taken::Yes;
         }
-        self.open_bytes -= kept_before;
+        self.open_bytes -= held_before;
         let mut joiner = std::mem::take(&mut stream.joiner);
         let joined = joiner.finish(piece.content, mark, time_ns);
         let taken = if joined.was_let_go && !stream.is_reread {
@@ -142,7 +142,6 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
         };
         if let Some(stream) = ready.streams.get_mut(piece.line.std_stream.index()) {
             stream.is_reread = false;
-            stream.joiner = joiner;
         }
         taken
     }
@@ -233,14 +232,13 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
 
     fn ship_open(&mut self, ready: &mut Ready, std_stream: StdStream) {
         let Some(stream) = ready.streams.get_mut(std_stream.index()) else { return };
-        self.open_bytes -= stream.joiner.kept_bytes();
+        self.open_bytes -= stream.joiner.memory_bytes();
         let mut joiner = std::mem::take(&mut stream.joiner);
         if let Some(joined) = joiner.finish_open() {
             self.ship(ready, std_stream, joined.record, Line::File { start: joined.start, has_prefix: true });
         }
         if let Some(stream) = ready.streams.get_mut(std_stream.index()) {
             stream.is_reread = false;
-            stream.joiner = joiner;
         }
     }
 }

@@ -110,9 +110,6 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
     fn take_fragment(&mut self, fragment: &Fragment<'_>, now: Now) {
         let Some(mut pipe) = self.capture.pipes.take(fragment.cookie, now) else { return };
         let before = pipe.memory_bytes();
-        if fragment.is_first {
-            pipe.window.begin();
-        }
         let bound = pipe.bound.filter(|(key, _)| self.containers.contains_key(key));
         let mut ready = bound.and_then(|(key, _)| self.containers.get_mut(&key)?.ready.take());
         if let (Some((key, std_stream)), Some(ready)) = (bound, &mut ready)
@@ -124,6 +121,7 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
         lines.take(fragment, &mut |captured| {
             let target = bound.zip(ready.as_mut()).map(|((_, std_stream), ready)| (&mut **ready, std_stream));
             match captured {
+                Captured::First => pipe.window.begin(),
                 Captured::Gap => lose(&mut pipe, target, Why::Gap),
                 Captured::Line(joined) => self.take_captured(&mut pipe, target, &joined, fragment),
             }

@@ -328,7 +328,7 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
         let Some(ready) = container.ready else { return };
         self.leave_group(key, ready.group);
         for stream in &ready.streams {
-            self.open_bytes = self.open_bytes.saturating_sub(stream.joiner.kept_bytes());
+            self.open_bytes = self.open_bytes.saturating_sub(stream.joiner.memory_bytes());
             self.closing.push(stream.key);
         }
     }

@@ -8,9 +8,9 @@ use crate::clock::Clock;
 use crate::config::{Capture, Config, Hook as Wanted};
 use crate::limits::{RING_BYTES_MAX, RING_BYTES_MIN};
 use crate::metrics::Metrics;
-use crate::metrics::label::Hook;
+use crate::metrics::label::{Hook, Label as _};
 use crate::sources::ebpf::pipes::Places;
-use crate::sources::ebpf::{EbpfSource, Kernel};
+use crate::sources::ebpf::{EbpfSource, Kernel, Refused};
 use anyhow::{Context as _, bail};
 use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
 use std::path::Path;
@@ -35,11 +35,10 @@ pub(super) fn attach(config: &Config) -> anyhow::Result<Option<Kernel>> {
         info!("capture: file: lines are taken from the log files");
         return Ok(None);
     }
-    let hooks: Vec<Hook> = config.capture_hooks.iter().map(|hook| of(*hook)).collect();
-    match Kernel::attach(&hooks, ring_bytes(config.memory_bytes_max)) {
+    match attach_best(config) {
         Ok(kernel) => {
             for (hook, why) in kernel.better_refused() {
-                info!("hook {hook:?} cannot be used: {why}");
+                info!("hook {} cannot be used: {why}", hook.value());
             }
             drop_rights();
             Ok(Some(kernel))
@@ -52,6 +51,15 @@ pub(super) fn attach(config: &Config) -> anyhow::Result<Option<Kernel>> {
             Ok(None)
         }
     }
+}
+
+/// Attaches the best hook that the node allows, of those that the configuration names.
+///
+/// # Errors
+/// None can be had; says why, for each.
+pub(crate) fn attach_best(config: &Config) -> Result<Kernel, Refused> {
+    let hooks: Vec<Hook> = config.capture_hooks.iter().map(|hook| of(*hook)).collect();
+    Kernel::attach(&hooks, ring_bytes(config.memory_bytes_max))
 }
 
 /// Begins to look for pipes. `log_dir` with its symlinks resolved.
@@ -72,7 +80,8 @@ pub(super) fn start(
     let places = Places { procfs: "/proc".into(), log_dir: log_dir.to_path_buf(), link_dirs };
     let wake = Box::new(move || sender.ring());
     let source = EbpfSource::start(kernel, places, clock, wake).context("starting to look for containers' pipes")?;
-    info!("capture: hook {:?}: lines are taken from the containers' pipes, ahead of the log files", source.hook());
+    let hook = source.hook().value();
+    info!("capture: hook {hook}: lines are taken from the containers' pipes, ahead of the log files");
     Ok(Some(source))
 }
 

@@ -111,6 +111,12 @@ impl Delivery {
         self.outgoing.iter().flat_map(|out| &out.parts).map(|part| part.entries.len()).sum()
     }
 
+    /// Memory held by what is not answered for, bytes.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        self.outgoing.iter().flat_map(|out| &out.parts).map(Part::memory_bytes).sum()
+    }
+
     /// Label sets that wait because Loki refused them.
     #[must_use]
     pub fn held_label_sets(&self) -> usize {

@@ -13,6 +13,8 @@ pub mod names;
 pub mod os;
 pub mod save;
 mod shed;
+#[cfg(test)]
+mod tests;
 mod tree;
 mod turn;
 
@@ -242,6 +244,7 @@ impl<D: Disk> FileSource<D> {
         match change {
             Change::Overflow => {
                 self.next_rescan = Duration::ZERO;
+                self.forget_growth_watches();
                 self.events.push(Event::Rescanned { why: RescanWhy::Overflow });
             }
             Change::Unwatched(watch) => {
@@ -266,13 +269,21 @@ impl<D: Disk> FileSource<D> {
                 Some(Target::Growth(key)) => {
                     self.targets.remove(&watch);
                     if let Some(instance) = self.instance(key) {
-                        instance.growth_watch = None;
+                        instance.growth_told(watch);
                         instance.is_unwatched = true;
                     }
                     self.enqueue(key);
                 }
                 Some(Target::Close(..)) | None => {}
             },
+        }
+    }
+
+    /// Those that told, and whose word was lost, tell nothing any more. Asking again for one that stands gives the same.
+    fn forget_growth_watches(&mut self) {
+        self.targets.retain(|_, target| !matches!(target, Target::Growth(_)));
+        for file in self.instances.iter_mut().flatten().flat_map(|instance| &mut instance.files) {
+            file.growth_watch = None;
         }
     }
 

@@ -73,3 +73,15 @@ pub struct Part {
     /// Entries among these that were sent before a restart.
     pub resent: u32,
 }
+
+impl Part {
+    /// Memory held, also what is reserved.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        self.entries.capacity()
+            + self.shares.capacity() * size_of::<Share>()
+            + self.fingerprints.capacity() * size_of::<u64>()
+            + self.moved.capacity() * size_of::<Moved>()
+            + self.ahead.capacity() * size_of::<Ahead>()
+    }
+}

@@ -65,7 +65,8 @@ fn what_cannot_run_says_why_and_what_to_do() {
     unfit(&world, &yaml.replace(&log_dir, &file.to_string_lossy()), "log_dir");
     unfit(&world, &yaml.replace(&data_dir, "/proc/x"), "data_dir");
     unfit(&world, &yaml.replace(&world.settings.admin.to_string(), "192.0.2.1:9598"), "admin");
-    refused(&world, &yaml.replace("capture: file", "capture: ebpf"), 1, &["set capture to"]);
+    let ebpf = yaml.replace("capture: file", "capture: ebpf\ncapture_hooks: [kprobe]");
+    refused(&world, &ebpf, 1, &["kprobe: not in this build", "set capture to"]);
     world.start();
     world.until_ready();
     refused(
@@ -140,7 +141,7 @@ fn wrong_token() {
         }
     });
     world.start_with(program, &by_api(&world));
-    world.until_said("401");
+    world.until_said("(401)");
     assert!(world.words().to_lowercase().contains("token"), "{}", world.words());
     assert!(world.words().contains(NODE) || world.words().contains("WARN"), "{}", world.words());
     assert!(world.stop().0.success());

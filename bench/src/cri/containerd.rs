@@ -196,6 +196,18 @@ impl Containerd {
         Ok(id.container_id)
     }
 
+    /// Runs a command in a container, as an exec probe does, and returns what it says.
+    ///
+    /// # Errors
+    /// What containerd says; another exit code than 0; it takes longer than `seconds`.
+    pub fn exec(&self, id: &str, command: &[&str], seconds: i64) -> Result<Vec<u8>> {
+        let cmd = command.iter().map(ToString::to_string).collect();
+        let request = m::ExecSyncRequest { container_id: id.into(), cmd, timeout: seconds };
+        let answer: m::ExecSyncResponse = self.call("ExecSync", request)?;
+        ensure!(answer.exit_code == 0, "{command:?} in container {id} ended with exit code {}", answer.exit_code);
+        Ok(answer.stdout)
+    }
+
     /// Its exit code once it has ended.
     ///
     /// # Errors

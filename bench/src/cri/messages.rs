@@ -149,6 +149,24 @@ pub struct StopContainerRequest {
 }
 
 #[derive(Clone, PartialEq, Message)]
+pub struct ExecSyncRequest {
+    #[prost(string, tag = "1")]
+    pub container_id: String,
+    #[prost(string, repeated, tag = "2")]
+    pub cmd: Vec<String>,
+    #[prost(int64, tag = "3")]
+    pub timeout: i64,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct ExecSyncResponse {
+    #[prost(bytes, tag = "1")]
+    pub stdout: Vec<u8>,
+    #[prost(int32, tag = "3")]
+    pub exit_code: i32,
+}
+
+#[derive(Clone, PartialEq, Message)]
 pub struct ContainerStatus {
     #[prost(int32, tag = "3")]
     pub state: i32,

@@ -32,7 +32,7 @@ pub(super) fn build(project: &Path, toolchain: &Toolchain) -> Result<Vec<u8>> {
     strip(toolchain, &folder.join(TARGET).join("release").join(PROGRAMS))
 }
 
-/// Debug information is made, as BTF comes out of it. Paths of this machine are taken out.
+/// Debug information is made, as BTF comes out of it. Paths of this machine and hosts of registries are taken out.
 fn flags(project: &Path, toolchain: &Toolchain) -> Vec<String> {
     let cargo_home = env::var_os("CARGO_HOME").map(PathBuf::from);
     let cargo_home = cargo_home.or_else(|| Some(Path::new(&env::var_os("HOME")?).join(".cargo")));
@@ -40,6 +40,9 @@ fn flags(project: &Path, toolchain: &Toolchain) -> Vec<String> {
     let remap = |path: &Path, name: &str| format!("--remap-path-prefix={}={name}", path.display());
     flags.push(remap(&toolchain.sysroot, "rust"));
     flags.extend(cargo_home.as_deref().map(|path| remap(path, "cargo")));
+    // The folder of a registry is named after its host.
+    let registries = cargo_home.and_then(|path| fs::read_dir(path.join("registry/src")).ok());
+    flags.extend(registries.into_iter().flatten().flatten().map(|folder| remap(&folder.path(), "registry")));
     flags.push(remap(project, "penstock"));
     flags
 }

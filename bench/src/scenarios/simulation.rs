@@ -4,21 +4,32 @@
 
 use super::Size;
 use super::stage::Stage;
-use crate::simulation;
+use crate::simulation::{self, Witnesses};
 use anyhow::Result;
 
-/// Plays it.
+/// With the log files alone.
 ///
 /// # Errors
 /// None.
 pub fn play(stage: &mut Stage, size: Size) -> Result<bool> {
-    let count = if size == Size::Small { 500 } else { 10_000 };
-    match simulation::run(stage.rng.get_seed(), count) {
+    Ok(run(Witnesses::File, stage, if size == Size::Small { 500 } else { 10_000 }))
+}
+
+/// With the kernel as the second witness.
+///
+/// # Errors
+/// None.
+pub fn play_handover(stage: &mut Stage, size: Size) -> Result<bool> {
+    Ok(run(Witnesses::Both, stage, if size == Size::Small { 500 } else { 100_000 }))
+}
+
+fn run(witnesses: Witnesses, stage: &Stage, count: u64) -> bool {
+    match simulation::run(witnesses, stage.rng.get_seed(), count) {
         Ok(total) => println!("   {total}"),
         Err(broken) => {
             println!("{broken}");
-            return Ok(false);
+            return false;
         }
     }
-    Ok(true)
+    true
 }

@@ -204,6 +204,8 @@ impl Fs {
 
     /// The agent is gone, and its watches with it. Its descriptors close as they are dropped.
     pub(super) fn forget_watches(&mut self) {
+        // The next agent has read nothing yet.
+        self.nodes.values_mut().for_each(|node| node.was_read = false);
         self.watches.clear();
         self.changes.clear();
     }

@@ -267,7 +267,9 @@ impl Loki {
         if line.is_tick || line.excuse.is_some_and(|excuse| excuse != Excuse::Refused) {
             return;
         }
-        if !is_text(&new.text, &line.text) && line.text.ends_with(&new.text) && has_lost_its_beginning(book, number) {
+        let is_rest = line.text.ends_with(&new.text) && has_lost_its_beginning(book, number);
+        let is_torn = line.text.starts_with(&new.text) && has_lost_its_end(book, number);
+        if !is_text(&new.text, &line.text) && (is_rest || is_torn) {
             return;
         }
         let line = &mut book.lines[number];
@@ -332,6 +334,12 @@ impl Loki {
 fn has_lost_its_beginning(book: &Book, number: usize) -> bool {
     let line = &book.lines[number];
     book.has_died && line.stored.is_some() && line.start.is_some_and(|(file, _)| book.files[file].names == 0)
+}
+
+/// The same of its end: what comes again is then its beginning alone.
+fn has_lost_its_end(book: &Book, number: usize) -> bool {
+    let line = &book.lines[number];
+    book.has_died && line.stored.is_some() && line.last_file.is_some_and(|file| book.files[file].names == 0)
 }
 
 fn is_text(new: &[u8], written: &[u8]) -> bool {

@@ -8,7 +8,7 @@ use super::kernel::{Kernel, Odds};
 use super::life::{DataDir, Life, Setup};
 use super::loki::{Loki, Manners};
 use super::node::{Format, Node, PodPlan};
-use super::rules;
+use super::{Witnesses, rules};
 use penstock::config::{LineForm, Source};
 use penstock::limits::MEMORY_BYTES_MIN;
 use penstock::metrics::label::Source as LineSource;
@@ -84,8 +84,8 @@ struct Play {
 ///
 /// # Errors
 /// The rule that was broken.
-pub fn play(seed: u64, tells: bool) -> Result<Outcome, String> {
-    let mut play = Play::new(seed);
+pub fn play(witnesses: Witnesses, seed: u64, tells: bool) -> Result<Outcome, String> {
+    let mut play = Play::new(witnesses, seed);
     play.node.book.story = tells.then(Vec::new);
     let outcome = play.all();
     if tells && outcome.is_err() {
@@ -105,10 +105,11 @@ impl Play {
             self.act();
         }
         self.drain()?;
+        self.stay_prompt()?;
         self.verdict()
     }
 
-    fn new(seed: u64) -> Self {
+    fn new(witnesses: Witnesses, seed: u64) -> Self {
         let mut random = fastrand::Rng::with_seed(seed);
         let log_dir = PathBuf::from("/var/log/pods");
         let some = |random: &mut fastrand::Rng, share: f64, value: f64| if random.f64() < share { value } else { 0.0 };
@@ -119,7 +120,7 @@ impl Play {
             read_error: some(&mut random, 0.1, 0.02),
         };
         let fs = Rc::new(RefCell::new(Fs::new(&log_dir, trouble, random.u64(..))));
-        let kernel = Rc::new(RefCell::new(kernel(&mut random)));
+        let kernel = Rc::new(RefCell::new(kernel(witnesses, &mut random)));
         let mut node = Node::new(Rc::clone(&fs), Rc::clone(&kernel), &log_dir, random.u64(..));
         node.holds_back = !kernel.borrow().is_on || random.u8(..3) == 0;
         node.book.is_loose = node.holds_back && kernel.borrow().is_on;
@@ -339,10 +340,10 @@ impl Play {
     }
 }
 
-fn kernel(random: &mut fastrand::Rng) -> Kernel {
+fn kernel(witnesses: Witnesses, random: &mut fastrand::Rng) -> Kernel {
     let some = |random: &mut fastrand::Rng, share: f64, value: f64| if random.f64() < share { value } else { 0.0 };
     let mut kernel = Kernel::new(random.u64(..));
-    kernel.is_on = random.u8(..4) > 0;
+    kernel.is_on = witnesses == Witnesses::Both;
     kernel.odds = Odds {
         full: some(random, 0.3, 0.05),
         unseen: some(random, 0.3, 0.05),

@@ -38,7 +38,7 @@ pub(in crate::pipeline) struct PipeState {
 impl PipeState {
     /// Memory held, bytes.
     pub(super) fn memory_bytes(&self) -> usize {
-        self.window.memory_bytes() + self.lines.kept_bytes()
+        self.window.memory_bytes() + self.lines.memory_bytes()
     }
 
     /// Container instances that it is, or may be, a std stream of.

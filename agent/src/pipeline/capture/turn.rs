@@ -6,7 +6,6 @@ use crate::handover::fingerprint::Fingerprint;
 use crate::handover::pending::Sent;
 use crate::handover::stream::FileLine;
 use crate::limits::{ALIGN_AGAIN_MAX, ALIGN_AGAIN_MIN};
-use crate::metrics::label::Mode;
 use crate::pipeline::Pipeline;
 use crate::pipeline::containers::{Ready, StreamState};
 use crate::pipeline::ship::Line;
@@ -16,6 +15,16 @@ use crate::sources::file::disk::Disk;
 use crate::types::capture::Cookie;
 use crate::types::position::StdStream;
 use crate::types::time::Now;
+
+/// Attempts in vain that make the next one wait longer.
+const TRIES_MAX: u32 = 16;
+
+/// What a std stream may do next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Attempt {
+    Ahead,
+    Alone,
+}
 
 impl<D: Disk, T: Tap> Pipeline<D, T> {
     /// A file line is complete: whether it is still to be shipped. One that was shipped ahead is not, and holds the
@@ -78,10 +87,7 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
     pub(in crate::pipeline) fn go_ahead_where_due(&mut self, now: Now) {
         for key in std::mem::take(&mut self.capture.due) {
             if self.source.backlog_of(key) == 0 {
-                self.with_idle_streams(key, now, &|stream, pipe_window, is_this_one| {
-                    let is_due = stream.handover.mode() == Mode::File && now.mono >= stream.try_at;
-                    is_due && stream.handover.go_ahead(pipe_window, is_this_one)
-                });
+                self.attempt(key, Attempt::Ahead, now);
             }
         }
     }
@@ -90,33 +96,30 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
     pub(in crate::pipeline) fn go_alone_where_due(&mut self, now: Now) {
         let keys: Vec<InstanceKey> = self.containers.keys().copied().collect();
         for key in keys {
-            if self.source.is_at_rest(key) {
-                self.with_idle_streams(key, now, &|stream, window, is_this_one| {
-                    stream.handover.go_alone(window, is_this_one, now.wall_ns, now.mono)
-                });
+            if self.capture.tap.is_some() && self.source.is_at_rest(key) {
+                self.attempt(key, Attempt::Alone, now);
             }
         }
     }
 
-    /// For each std stream of an instance and each pipe that may be it: where `begin` says so, the pipe is bound and
+    /// For each std stream of an instance and each pipe that may be it: where the attempt succeeds the pipe is bound, and
     /// what is in its window goes out.
-    fn with_idle_streams(
-        &mut self,
-        key: InstanceKey,
-        now: Now,
-        begin: &dyn Fn(&mut StreamState, &mut crate::handover::window::Window, bool) -> bool,
-    ) {
+    fn attempt(&mut self, key: InstanceKey, attempt: Attempt, now: Now) {
         let Some(mut ready) = self.containers.get_mut(&key).and_then(|container| container.ready.take()) else {
             return;
         };
         if self.may_ship_captured(key, &ready, now.wall_ns, now) {
             for std_stream in [StdStream::Stdout, StdStream::Stderr] {
-                let Some(stream) = ready.streams.get(std_stream.index()).filter(|stream| !stream.is_reread) else {
+                let Some(stream) = ready.streams.get_mut(std_stream.index()) else { continue };
+                let is_waiting = attempt == Attempt::Ahead && now.mono < stream.try_at;
+                if stream.is_reread || is_waiting {
                     continue;
-                };
+                }
                 let candidates = stream.pipe.map_or_else(|| self.capture.pipes.candidates(key), |pipe| vec![pipe]);
+                stream.tries = (stream.tries + 1).min(TRIES_MAX);
+                stream.try_at = now.mono + (ALIGN_AGAIN_MIN * (1 << stream.tries)).min(ALIGN_AGAIN_MAX);
                 for cookie in candidates {
-                    if self.begin_captured(key, &mut ready, std_stream, cookie, now, begin) {
+                    if self.begin_captured(key, &mut ready, std_stream, cookie, attempt, now) {
                         break;
                     }
                 }
@@ -133,15 +136,18 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
         ready: &mut Ready,
         std_stream: StdStream,
         cookie: Cookie,
+        attempt: Attempt,
         now: Now,
-        begin: &dyn Fn(&mut StreamState, &mut crate::handover::window::Window, bool) -> bool,
     ) -> bool {
         let Some(stream) = ready.streams.get_mut(std_stream.index()) else { return false };
         let Some(mut pipe) = self.capture.pipes.take(cookie, now) else { return false };
         let before = pipe.memory_bytes();
         let is_this_one = stream.pipe == Some(cookie) || pipe.is_certainly(std_stream);
         let was_ahead = stream.handover.takes_captured();
-        let has_begun = begin(stream, &mut pipe.window, is_this_one);
+        let has_begun = match attempt {
+            Attempt::Ahead => stream.handover.go_ahead(&mut pipe.window, is_this_one),
+            Attempt::Alone => stream.handover.go_alone(&mut pipe.window, is_this_one, now.wall_ns, now.mono),
+        };
         if has_begun {
             (stream.pipe, stream.tries) = (Some(cookie), 0);
             pipe.bound = Some((key, std_stream));
@@ -154,9 +160,6 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
                 }
                 pipe.window.drop_first();
             }
-        } else {
-            stream.tries = (stream.tries + 1).min(16);
-            stream.try_at = now.mono + (ALIGN_AGAIN_MIN * (1 << stream.tries)).min(ALIGN_AGAIN_MAX);
         }
         self.capture.bytes = (self.capture.bytes + pipe.memory_bytes()).saturating_sub(before);
         self.capture.pipes.put_back(cookie, pipe);

@@ -1,7 +1,7 @@
 //! Whole pipelines over a real folder, with a clock that the tests move: pods that come late, or not at all.
 
 use crate::metrics::Metrics;
-use crate::metrics::label::DropReason;
+use crate::metrics::label::{DropReason, Source};
 use crate::pipeline::{Outside, Pipeline, Settings};
 use crate::sources::file::FileSource;
 use crate::sources::file::os::OsDisk;
@@ -48,20 +48,26 @@ struct Node {
     pipeline: Pipeline<OsDisk>,
     loki: Loki,
     second: u64,
+    /// The most memory held after a step.
+    most: usize,
     snapshot: PodSnapshot,
 }
 
 impl Node {
     fn new() -> Self {
+        Self::with("")
+    }
+
+    fn with(config: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let config = crate::config::read("", &|_| Some("n".into())).unwrap();
+        let config = crate::config::read(config, &|_| Some("n".into())).unwrap();
         let disk = OsDisk::new(folder.path(), &[]).unwrap();
         let source = FileSource::new(disk, folder.path().to_path_buf(), 1 << 30, Vec::new(), false);
         let metrics = Arc::new(Metrics::default());
         let recovered = Recovered::default();
         let pipeline = Pipeline::new(Settings::new(&config, 1), source, None, recovered, Arc::clone(&metrics));
         let snapshot = PodSnapshot { is_current: true, ..PodSnapshot::default() };
-        Self { folder, metrics, pipeline, loki: Loki::default(), second: 0, snapshot }
+        Self { folder, metrics, pipeline, loki: Loki::default(), second: 0, most: 0, snapshot }
     }
 
     fn now(&self, ms: u64) -> Now {
@@ -93,12 +99,19 @@ impl Node {
             for ms in [0, 2, 4, 6, 500] {
                 let now = self.now(ms);
                 self.pipeline.step(now, &mut self.loki);
+                self.most = self.most.max(self.pipeline.memory_bytes());
                 for request in std::mem::take(&mut self.loki.open) {
                     let (status, body, retry_after, took) = (204, String::new(), None, Duration::ZERO);
                     self.pipeline.answered(&Answer { id: request.id, status, body, retry_after, took }, now);
                 }
             }
         }
+    }
+
+    /// Memory of each std stream's open line.
+    fn joiners(&self) -> Vec<usize> {
+        let ready = self.pipeline.containers.values().filter_map(|container| container.ready.as_ref());
+        ready.flat_map(|ready| &ready.streams).map(|stream| stream.joiner.memory_bytes()).collect()
     }
 
     fn dropped(&self) -> (u64, u64) {
@@ -120,6 +133,68 @@ fn pod() -> Pod {
         labels: [("app.kubernetes.io/name".to_owned(), "a".to_owned())].into(),
         excluded_containers: Vec::new(),
     }
+}
+
+/// A line of 256 KiB and some in a runtime's parts, without its end.
+fn write_long_line(node: &Node, container: &str) {
+    for _ in 0..16 {
+        let part = "x".repeat(16_384);
+        node.write(container, "0.log", &part);
+    }
+    let path = node.path(container, "0.log");
+    let parts = fs::read_to_string(&path).unwrap().replace(" F ", " P ");
+    fs::write(path, parts).unwrap();
+}
+
+/// Rule: a lag of decades is a wrong clock's, and would hide all others in the sum.
+#[test]
+fn a_time_far_off_is_no_lag() {
+    let mut node = Node::new();
+    node.pods(Some(pod()));
+    node.write("a", "0.log", "now");
+    let path = node.path("a", "0.log");
+    let mut file = File::options().append(true).open(path).unwrap();
+    node.run(3);
+    file.write_all(b"1969-12-31T00:00:00Z stdout F long ago\n").unwrap();
+    node.run(3);
+    assert!(node.has("long ago"));
+    let text = node.metrics.encode();
+    let sum = text.lines().find_map(|line| line.strip_prefix("penstock_delivery_lag_seconds_sum ")).unwrap();
+    assert!(sum.parse::<f64>().unwrap() < 10.0, "{sum}");
+}
+
+/// Rule: memory is counted while it is held, and given back with the end of a line.
+#[test]
+fn open_lines_are_counted_as_they_are_held_and_nothing_is_kept_of_them() {
+    let mut node = Node::with("memory_bytes_max: 8MiB");
+    node.pods(Some(pod()));
+    let names: Vec<String> = (0..40).map(|number| format!("c{number}")).collect();
+    names.iter().for_each(|name| write_long_line(&node, name));
+    node.run(3);
+    let held: usize = node.joiners().iter().sum();
+    assert_eq!(node.pipeline.open_bytes, held, "what is open is counted as it is held");
+    assert!(held > 0 && held <= 2 << 20, "a quarter of the budget is for open lines, {held} are held");
+    for name in &names {
+        node.write(name, "0.log", "END");
+    }
+    node.run(60);
+    assert_eq!(node.metrics.lines.get(Source::File), 40);
+    assert_eq!((node.pipeline.open_bytes, node.joiners().iter().sum::<usize>()), (0, 0));
+}
+
+/// Rule: lines that were let go are read again only as there is room for them.
+#[test]
+fn long_lines_of_many_containers_stay_within_the_budget() {
+    let mut node = Node::with("{memory_bytes_max: 8MiB, labels: {container: container.name}}");
+    node.pods(Some(pod()));
+    for number in 0..60 {
+        let name = format!("c{number}");
+        write_long_line(&node, &name);
+        node.write(&name, "0.log", "END");
+    }
+    node.run(90);
+    assert_eq!(node.metrics.lines.get(Source::File), 60);
+    assert!(node.most <= 8 << 20, "{} bytes were held", node.most);
 }
 
 #[test]

@@ -50,6 +50,8 @@ pub struct Kernel {
     reader_pipes: HashMap<u32, u32>,
     /// The followings that go on, by cookie.
     cookies: HashMap<u64, Mark>,
+    /// Followings that ended, of which records may still be in the ring.
+    ending: HashMap<u64, Ending>,
     doubt: Doubt,
     collected: Collected,
     counters: Counters,
@@ -58,6 +60,13 @@ pub struct Kernel {
 struct Followed {
     cookie: u64,
     reader: u32,
+}
+
+/// A following that ended.
+struct Ending {
+    mark: Mark,
+    /// The ring was emptied since.
+    is_emptied: bool,
 }
 
 /// Records taken out of the ring and not handed over yet.
@@ -132,6 +141,7 @@ impl Kernel {
             followed: HashMap::new(),
             reader_pipes: HashMap::new(),
             cookies: HashMap::new(),
+            ending: HashMap::new(),
             doubt: Doubt::default(),
             collected: Collected::default(),
             counters: Counters::default(),
@@ -163,7 +173,7 @@ impl Kernel {
     /// # Errors
     /// The kernel's table of pipes is full, or the right to change it is gone.
     pub fn follow(&mut self, pipe: (u64, u64), reader: u32, cookie: Cookie) -> Result<(), NotFollowed> {
-        self.unfollow(pipe);
+        self.remove(pipe);
         let key = key(pipe);
         let pipes = self.reader_pipes.get(&reader).copied().unwrap_or(0) + 1;
         self.readers.insert(reader, pipes, 0)?;
@@ -171,17 +181,24 @@ impl Kernel {
         self.followed.insert(key, Followed { cookie: cookie.0, reader });
         self.cookies.insert(cookie.0, self.doubt.mark());
         if let Err(error) = self.pipes.insert(key, PipeState::new(cookie.0, reader).words(), 0) {
-            self.unfollow(pipe);
+            self.remove(pipe);
             return Err(error.into());
         }
         Ok(())
     }
 
-    /// Ends the following of a pipe. What it left in the ring is passed over.
+    /// Ends the following of a pipe. What it left in the ring is still handed over.
     pub fn unfollow(&mut self, pipe: (u64, u64)) {
+        if let Some((cookie, mark)) = self.remove(pipe) {
+            self.ending.insert(cookie, Ending { mark, is_emptied: false });
+        }
+    }
+
+    /// Gives the cookie of what was followed, and where it stands.
+    fn remove(&mut self, pipe: (u64, u64)) -> Option<(u64, Mark)> {
         let key = key(pipe);
-        let Some(gone) = self.followed.remove(&key) else { return };
-        self.cookies.remove(&gone.cookie);
+        let gone = self.followed.remove(&key)?;
+        let mark = self.cookies.remove(&gone.cookie);
         // What is not there any more needs no removing.
         let _absent = self.pipes.remove(&key);
         let pipes = self.reader_pipes.remove(&gone.reader).unwrap_or(0).saturating_sub(1);
@@ -190,6 +207,7 @@ impl Kernel {
         } else {
             let _absent = self.readers.remove(&gone.reader);
         }
+        mark.map(|mark| (gone.cookie, mark))
     }
 
     /// How far a pipe is read, as the kernel has it now. `None` where it is not followed.
@@ -213,7 +231,8 @@ impl Kernel {
     }
 
     fn refill(&mut self, bytes_max: usize) {
-        let Self { ring, collected, cookies, counters, .. } = self;
+        let Self { ring, collected, cookies, ending, counters, .. } = self;
+        ending.retain(|_, ending| !ending.is_emptied);
         collected.bytes.clear();
         collected.records.clear();
         (collected.handed, collected.has_more) = (0, true);
@@ -221,11 +240,14 @@ impl Kernel {
         while collected.bytes.len() < bytes_max {
             let Some(record) = ring.next() else {
                 collected.has_more = false;
+                ending.values_mut().for_each(|ending| ending.is_emptied = true);
                 break;
             };
             match decode(&record) {
                 Err(_) => counters.bad_records += 1,
-                Ok((head, _)) if !cookies.contains_key(&head.cookie) => counters.stale_records += 1,
+                Ok((head, _)) if !cookies.contains_key(&head.cookie) && !ending.contains_key(&head.cookie) => {
+                    counters.stale_records += 1;
+                }
                 Ok((head, bytes)) => {
                     let start = collected.bytes.len();
                     collected.bytes.extend_from_slice(bytes);
@@ -243,7 +265,9 @@ impl Kernel {
         while taken < bytes_max {
             let Some((head, range)) = collected.records.get(collected.handed) else { break };
             collected.handed += 1;
-            let Some(mark) = self.cookies.get_mut(&head.cookie) else {
+            let going = self.cookies.get_mut(&head.cookie);
+            let mark = going.or_else(|| self.ending.get_mut(&head.cookie).map(|ending| &mut ending.mark));
+            let Some(mark) = mark else {
                 self.counters.stale_records += 1;
                 continue;
             };

@@ -3,7 +3,7 @@
 //! In: what the kernel or the loader said, this process's rights, the lockdown in force. Out: a sentence. Never: a guess
 //! at a cause that was not looked at.
 
-use crate::metrics::label::Hook;
+use crate::metrics::label::{Hook, Label};
 use std::error::Error;
 use std::fmt;
 
@@ -23,7 +23,7 @@ impl fmt::Display for Refused {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "no kernel hook can be used")?;
         for (hook, why) in &self.0 {
-            write!(out, "; {hook:?}: {why}")?;
+            write!(out, "; {}: {why}", hook.value())?;
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 //! A file is known by its inode while it is held open (the kernel cannot give that to another then), and by its
 //! content otherwise: a gzipped or copied form of a known file is an alias, not a file to be read.
 
-use super::disk::{Disk, LogFile, OpenError, Stat};
+use super::disk::{Disk, Inode, LogFile, OpenError, Stat};
 use super::identity::identify;
 use super::instance::{Instance, Pace, Tracked};
 use super::{Event, FileSource, InstanceKey, Resume, Target};
@@ -35,7 +35,7 @@ enum Head {
 }
 
 /// A name that may stand for a log file.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
     /// Where it is.
     pub path: PathBuf,
@@ -45,6 +45,8 @@ pub struct Candidate {
     pub suffix: Option<String>,
     /// Whether it is gzipped.
     pub is_gzip: bool,
+    /// Which file it was when the folder was looked at; `None` where it was gone by then.
+    pub inode: Option<Inode>,
 }
 
 impl<D: Disk> FileSource<D> {
@@ -114,7 +116,8 @@ impl<D: Disk> FileSource<D> {
 
     /// Takes in one name. False where that has to wait, and with it the names after it.
     fn consider(&mut self, instance: &mut Instance<D::File>, candidate: Candidate, now: Now) -> bool {
-        let Some(inode) = self.disk.inode_of(&candidate.path) else { return true };
+        // What is gone has another name by now, or none: the next look tells, and the names after it wait for that.
+        let Some(inode) = candidate.inode else { return !self.is_put_off(&instance.folder, now) };
         if let Some(file) = instance.files.iter_mut().find(|file| file.inode == inode && file.file.is_some()) {
             file.name = Some(candidate.name);
             if let (None, Some(open)) = (file.id, &mut file.file) {
@@ -129,13 +132,17 @@ impl<D: Disk> FileSource<D> {
         instance.aliases.retain(|(name, ..)| *name != candidate.name);
         let mut open = match self.disk.open(&candidate.path, candidate.is_gzip) {
             Ok(open) => open,
-            Err(OpenError::Gone) => return true,
+            Err(OpenError::Gone) => return !self.is_put_off(&instance.folder, now),
             Err(error) => {
                 self.refuse(&candidate.path, error);
                 return true;
             }
         };
         let Ok(stat) = open.stat() else { return true };
+        if stat.inode != inode && self.is_put_off(&instance.folder, now) {
+            // Rotated since the look: the file that was meant comes first.
+            return false;
+        }
         if candidate.is_gzip && self.disk.has_writer(&open) == Some(true) {
             // Still being packed: the next look finds it whole.
             return true;
@@ -190,7 +197,7 @@ impl<D: Disk> FileSource<D> {
         }
     }
 
-    fn is_put_off(&mut self, folder: &str, now: Now) -> bool {
+    pub(super) fn is_put_off(&mut self, folder: &str, now: Now) -> bool {
         let put_off = self.put_off.entry(folder.to_owned()).or_default();
         if put_off.looks >= HEAD_LOOKS_MAX {
             return false;
@@ -264,13 +271,11 @@ impl<D: Disk> FileSource<D> {
             if file.name.as_ref().is_some_and(|name| !here.contains(name)) {
                 file.name = None;
             }
-            if file.name.is_none()
-                && file.is_finished
-                && let (Some(_), watch) = (file.file.take(), file.close_watch.take())
-                && let Some(watch) = watch
-            {
-                targets.remove(&watch);
-                disk.unwatch(watch);
+            if file.name.is_none() && file.is_finished && file.file.take().is_some() {
+                for watch in file.take_watches() {
+                    targets.remove(&watch);
+                    disk.unwatch(watch);
+                }
             }
         }
         if instance.is_gone() {
@@ -282,9 +287,8 @@ impl<D: Disk> FileSource<D> {
 
     /// Everything of an instance is answered for: forgets it. Its key may be given to another.
     pub fn release(&mut self, key: InstanceKey) {
-        let Some(instance) = self.instances.get_mut(key.0 as usize).and_then(Option::take) else { return };
-        let closings = instance.files.iter().filter_map(|file| file.close_watch);
-        for watch in closings.chain(instance.growth_watch) {
+        let Some(mut instance) = self.instances.get_mut(key.0 as usize).and_then(Option::take) else { return };
+        for watch in instance.files.iter_mut().flat_map(Tracked::take_watches) {
             self.targets.remove(&watch);
             self.disk.unwatch(watch);
         }

@@ -35,6 +35,8 @@ pub(super) struct Tracked<F> {
     /// When it will have been quiet for long enough to count as closed.
     pub(super) quiet_at: Duration,
     pub(super) close_watch: Option<WatchId>,
+    /// Word of growth is asked for, and did not come yet. It belongs to this file, whichever is read.
+    pub(super) growth_watch: Option<WatchId>,
     /// Read to its end; nothing more will come.
     pub(super) is_finished: bool,
     /// Its end was given up: what is open there will not be finished.
@@ -59,6 +61,7 @@ impl<F: LogFile> Tracked<F> {
             closed_at: is_gzip.then_some(now.mono),
             quiet_at: now.mono + FILE_QUIET.saturating_sub(age),
             close_watch: None,
+            growth_watch: None,
             is_finished: false,
             is_cut: false,
             forget_at: None,
@@ -67,6 +70,18 @@ impl<F: LogFile> Tracked<F> {
 
     fn is_closed(&self, now: Now) -> bool {
         self.closed_at.is_some() || now.mono >= self.quiet_at || self.file.is_none()
+    }
+
+    /// Its watches, to be taken back: it keeps none.
+    pub(super) fn take_watches(&mut self) -> impl Iterator<Item = WatchId> {
+        self.close_watch.take().into_iter().chain(self.growth_watch.take())
+    }
+
+    /// How long it is now, where it may have grown since the last look.
+    fn bytes_now(&self) -> u64 {
+        let may_have_grown = !self.is_gzip && !self.is_finished;
+        let stat = self.file.as_ref().filter(|_| may_have_grown).and_then(|file| file.stat().ok());
+        self.bytes.max(stat.map_or(0, |stat| stat.bytes))
     }
 }
 
@@ -119,7 +134,6 @@ pub(super) struct Instance<F> {
     /// A line is being read in pieces: blocks without a newline are wanted.
     pub(super) is_mid_line: bool,
     pub(super) pace: Pace,
-    pub(super) growth_watch: Option<WatchId>,
     /// It was not looked at for a while: it may have been truncated and written anew meanwhile.
     pub(super) is_unwatched: bool,
     /// Looks without anything new since the last one with something.
@@ -141,9 +155,20 @@ impl<F: LogFile> Instance<F> {
             has_ended: false,
             is_mid_line: false,
             pace: Pace::Asleep,
-            growth_watch: None,
             is_unwatched: false,
             vain_looks: 0,
+        }
+    }
+
+    /// Whether word of growth of the file being read is asked for.
+    pub(super) fn is_growth_watched(&self) -> bool {
+        self.files.get(self.current).is_some_and(|file| file.growth_watch.is_some())
+    }
+
+    /// A watch for growth has told, or is no more: it tells once.
+    pub(super) fn growth_told(&mut self, watch: WatchId) {
+        for file in self.files.iter_mut().filter(|file| file.growth_watch == Some(watch)) {
+            file.growth_watch = None;
         }
     }
 
@@ -287,14 +312,12 @@ impl<F: LogFile> Instance<F> {
         (self.current, self.offset) = (place, offset);
     }
 
-    /// Looks how long the files are that are not read now: those of one that is held up, and deleted ones.
+    /// Looks how long the files are whose growth nobody tells: all but the current one while it is watched.
     pub(super) fn see_growth(&mut self) {
-        let is_awake = self.pace != Pace::Asleep || self.growth_watch.is_none();
-        for file in self.files.iter_mut().skip(self.current).filter(|file| !file.is_gzip && !file.is_finished) {
-            if (is_awake || file.name.is_none())
-                && let Some(Ok(stat)) = file.file.as_ref().map(LogFile::stat)
-            {
-                file.bytes = file.bytes.max(stat.bytes);
+        let is_told = self.pace == Pace::Asleep && self.is_growth_watched();
+        for (place, file) in self.files.iter_mut().enumerate().skip(self.current) {
+            if place > self.current || !is_told || file.name.is_none() {
+                file.bytes = file.bytes_now();
             }
         }
     }
@@ -337,10 +360,11 @@ impl<F: LogFile> Instance<F> {
         oldest.map(|place| (place, bytes))
     }
 
-    /// Bytes on disk that are not read yet.
+    /// Bytes on disk that are not read yet. Files that wait for the current one are as long as they are now.
     pub(super) fn backlog(&self) -> u64 {
-        let unread = |(place, file): (usize, &Tracked<F>)| {
-            file.bytes.saturating_sub(if place == self.current { self.offset } else { file.start })
+        let unread = |(place, file): (usize, &Tracked<F>)| match place == self.current {
+            true => file.bytes.saturating_sub(self.offset),
+            false => file.bytes_now().saturating_sub(file.start),
         };
         self.files.iter().enumerate().skip(self.current).map(unread).sum()
     }

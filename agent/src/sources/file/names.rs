@@ -37,7 +37,8 @@ pub struct LogName {
 #[must_use]
 pub fn log_file(name: &str) -> Option<LogName> {
     let (number, rest) = name.split_once(".log")?;
-    let restart = number.parse().ok().filter(|_| number.bytes().all(|b| b.is_ascii_digit()))?;
+    // As the kubelet writes it: another way to write a number is another's file.
+    let restart = number.parse().ok().filter(|restart: &u32| restart.to_string() == number)?;
     if rest.is_empty() {
         return Some(LogName { restart, suffix: None, is_gzip: false });
     }
@@ -102,8 +103,18 @@ mod tests {
 
     #[test]
     fn other_names_are_left_alone() {
-        for name in ["", ".log", "x.log", "+1.log", "0.log.20260822-100000.tmp", "0.log.", "0.logx", "99999999999.log"]
-        {
+        for name in [
+            "",
+            ".log",
+            "x.log",
+            "+1.log",
+            "007.log",
+            "00.log",
+            "0.log.20260822-100000.tmp",
+            "0.log.",
+            "0.logx",
+            "99999999999.log",
+        ] {
             assert_eq!(log_file(name), None, "{name}");
         }
         for name in ["", "a", "a_b", "_b_c", "a__c", "a_b_", "a_b_c_d"] {

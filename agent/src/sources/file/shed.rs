@@ -50,7 +50,7 @@ impl<D: Disk> FileSource<D> {
         let read_to = if place == instance.current { instance.offset } else { instance.files.get(place)?.start };
         let file = instance.files.get_mut(place)?;
         let bytes = file.bytes.saturating_sub(read_to);
-        if let Some(watch) = file.close_watch.take() {
+        for watch in file.take_watches() {
             self.targets.remove(&watch);
             self.disk.unwatch(watch);
         }
@@ -137,6 +137,6 @@ fn renewed<F: LogFile>(old: &mut Tracked<F>, now: Now) -> Option<Tracked<F>> {
     let stat = file.stat().ok()?;
     let mut new = Tracked::new(0, file, stat, old.name.clone().unwrap_or_default(), false, now);
     new.name = old.name.take();
-    new.close_watch = old.close_watch.take();
+    (new.close_watch, new.growth_watch) = (old.close_watch.take(), old.growth_watch.take());
     Some(new)
 }

@@ -12,6 +12,9 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
+/// A container's folder that changes from look to look is looked at so often at once, then again a moment later.
+const LOOKS_AT_ONCE: u32 = 4;
+
 const RIGHTS_NEEDED: &str = "the agent must be able to read it (root, or CAP_DAC_READ_SEARCH)";
 
 impl<D: Disk> FileSource<D> {
@@ -136,25 +139,28 @@ impl<D: Disk> FileSource<D> {
                 dir.link_folders.clear();
             }
         }
-        let entries = match self.disk.list(&path) {
-            Ok(entries) => entries,
+        let mut found = match self.candidates(pod, container, &path) {
+            Ok(found) => found,
             Err(error) => return self.cannot_list(&path, &error),
         };
+        for look in 1.. {
+            // Between the list and the look at a name it may have become another file's, and the one that was meant, under
+            // a name that was not listed, would come after it. Two looks that say the same were of one moment.
+            match self.candidates(pod, container, &path) {
+                Ok(again) if again == found => break,
+                Ok(again) => found = again,
+                Err(error) => return self.cannot_list(&path, &error),
+            }
+            if look >= LOOKS_AT_ONCE {
+                if self.is_put_off(&format!("{pod}/{container}"), now) {
+                    return;
+                }
+                break;
+            }
+        }
         let mut by_restart: BTreeMap<u32, Vec<Candidate>> = BTreeMap::new();
-        for entry in entries {
-            let Some(name) = names::log_file(&entry.name) else { continue };
-            let file = path.join(&entry.name);
-            if entry.is_dir {
-                self.refuse(&file, "is a folder where a log file should be; it is left alone");
-                continue;
-            }
-            let found = by_restart.entry(name.restart).or_default();
-            if name.suffix.is_none()
-                && let Some(target) = self.disk.link_target(&file)
-            {
-                found.extend(self.linked(pod, container, &target));
-            }
-            found.push(Candidate { path: file, name: entry.name, suffix: name.suffix, is_gzip: name.is_gzip });
+        for (restart, candidate) in found {
+            by_restart.entry(restart).or_default().push(candidate);
         }
         let newest = by_restart.keys().next_back().copied();
         self.gone_restarts(pod, container, &by_restart);
@@ -165,6 +171,29 @@ impl<D: Disk> FileSource<D> {
                 self.supersede(pod, container, restart);
             }
         }
+    }
+
+    /// The log files in a container's folder, in the order of their names, with their restart numbers.
+    fn candidates(&mut self, pod: &str, container: &str, folder: &Path) -> io::Result<Vec<(u32, Candidate)>> {
+        let mut found = Vec::new();
+        for entry in self.disk.list(folder)? {
+            let Some(name) = names::log_file(&entry.name) else { continue };
+            let path = folder.join(&entry.name);
+            if entry.is_dir {
+                self.refuse(&path, "is a folder where a log file should be; it is left alone");
+                continue;
+            }
+            if name.suffix.is_none()
+                && let Some(target) = self.disk.link_target(&path)
+            {
+                found.extend(self.linked(pod, container, &target).into_iter().map(|linked| (name.restart, linked)));
+            }
+            let inode = self.disk.inode_of(&path);
+            let is_gzip = name.is_gzip;
+            found.push((name.restart, Candidate { path, name: entry.name, suffix: name.suffix, is_gzip, inode }));
+        }
+        found.sort_unstable_by(|(_, a), (_, b)| a.path.cmp(&b.path));
+        Ok(found)
     }
 
     /// The rotated files beside the one to which docker's link leads.
@@ -181,9 +210,12 @@ impl<D: Disk> FileSource<D> {
             }
         }
         let siblings = self.disk.list(folder).unwrap_or_default();
-        let rotated = |name: String| {
+        let disk = &mut self.disk;
+        let mut rotated = |name: String| {
             let (suffix, is_gzip) = names::rotated_suffix(name.strip_prefix(base)?)?;
-            Some(Candidate { path: folder.join(&name), suffix: Some(suffix.to_owned()), is_gzip, name })
+            let path = folder.join(&name);
+            let inode = disk.inode_of(&path);
+            Some(Candidate { path, suffix: Some(suffix.to_owned()), is_gzip, name, inode })
         };
         siblings.into_iter().filter_map(|entry| rotated(entry.name)).collect()
     }
@@ -223,7 +255,12 @@ impl<D: Disk> FileSource<D> {
                     dir.watches.clear();
                 }
             }
-            Some(Target::Root | Target::Close(..) | Target::Growth(_)) | None => {}
+            Some(Target::Growth(key)) => {
+                if let Some(instance) = self.instance(key) {
+                    instance.growth_told(watch);
+                }
+            }
+            Some(Target::Root | Target::Close(..)) | None => {}
         }
     }
 

@@ -185,7 +185,7 @@ impl<D: Disk> FileSource<D> {
     fn rest(&mut self, key: InstanceKey, seen: u64, now: Now) {
         let Some(instance) = self.instance(key) else { return };
         if let Pace::Queued = instance.pace
-            && instance.growth_watch.is_none()
+            && !instance.is_growth_watched()
             && instance.vain_looks < crate::limits::LOOKS_IN_VAIN_MAX
         {
             instance.vain_looks += 1;
@@ -205,10 +205,10 @@ impl<D: Disk> FileSource<D> {
         let Self { disk, instances, targets, events, timers, queue, .. } = self;
         let Some(instance) = instances.get_mut(key.0 as usize).and_then(Option::as_mut) else { return };
         instance.pace = Pace::Asleep;
-        if instance.growth_watch.is_some() {
+        let Some(file) = instance.files.get_mut(instance.current) else { return };
+        if file.growth_watch.is_some() {
             return;
         }
-        let Some(file) = instance.current() else { return };
         let Some(open) = file.file.as_ref().filter(|_| !file.is_gzip) else { return };
         if let Some(watch) = disk.watch_growth(open) {
             targets.insert(watch, Target::Growth(key));
@@ -216,7 +216,7 @@ impl<D: Disk> FileSource<D> {
                 instance.pace = Pace::Queued;
                 queue.push_back(key);
             }
-            instance.growth_watch = Some(watch);
+            file.growth_watch = Some(watch);
         } else {
             events.push(Event::WatchRefused);
             timers.push(Reverse((now.mono + LOOK_SLOWLY, key)));

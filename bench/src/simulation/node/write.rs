@@ -27,6 +27,18 @@ impl Node {
         self.flush(at, bytes);
     }
 
+    /// Writes one line, whole.
+    pub(in crate::simulation) fn write_line(&mut self, at: usize) {
+        if self.containers[at].live.is_none() {
+            return;
+        }
+        (self.poison_share, self.line_bytes_max) = (0.0, 20);
+        self.begin_line(at, 0);
+        self.emit(at, 0, true);
+        let bytes = self.containers[at].unwritten.len();
+        self.flush(at, bytes);
+    }
+
     fn begin_line(&mut self, at: usize, std_stream: usize) {
         let number = self.book.lines.len();
         let (stream, is_json) = (self.containers[at].streams[std_stream], self.containers[at].is_json);
@@ -110,8 +122,10 @@ impl Node {
     }
 
     pub(super) fn physical(&mut self, at: usize, std_stream: usize, content: &[u8], is_last: bool) -> Vec<u8> {
-        // A runtime takes the time after it has read.
-        let time = humantime_like((self.wall_ns + self.stamp_ns - 1) / self.stamp_ns * self.stamp_ns);
+        // A runtime takes the time after it has read; and no two files begin at the same nanosecond.
+        let coarse_ns = (self.wall_ns + self.stamp_ns - 1) / self.stamp_ns * self.stamp_ns;
+        let file = self.containers[at].live.as_ref().map_or(0, |live| live.file);
+        let time = humantime_like(coarse_ns + i64::try_from(file).unwrap_or(0));
         let name = ["stdout", "stderr"][std_stream];
         match self.containers[at].format {
             Format::Cri => {

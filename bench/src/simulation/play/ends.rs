@@ -3,7 +3,11 @@
 use super::{DRAIN_MAX, Life, Manners, Outcome, Play, Trouble, rules};
 use crate::simulation::lines::Excuse;
 use crate::simulation::rules::Allowed;
+use penstock::limits::{MEMORY_BYTES_MIN, RESCAN_INTERVAL};
 use std::time::Duration;
+
+/// While all is well a line is stored within this time and its linger: a look at a file, an answer.
+const SOON: Duration = Duration::from_secs(3);
 
 impl Play {
     /// All is well from now on; until everything is dealt with.
@@ -32,6 +36,33 @@ impl Play {
         Ok(())
     }
 
+    /// Goes on writing and rotating, slowly, with all well: each line is stored soon, not by the next slow look.
+    pub(super) fn stay_prompt(&mut self) -> Result<(), String> {
+        // Where memory is short, one line follows the other, each with its linger.
+        let settings = &self.setup.settings;
+        let may_rotate = settings.memory_bytes_max >= MEMORY_BYTES_MIN;
+        let soon = SOON + settings.linger_max * u32::try_from(self.node.containers.len()).unwrap_or(u32::MAX);
+        // What was refused while all was not well is asked for again by then.
+        self.run_until(self.clock + RESCAN_INTERVAL + Duration::from_secs(5))?;
+        for round in 0..3 {
+            for at in 0..self.node.containers.len() {
+                if round > 0 && may_rotate && self.random.bool() {
+                    self.node.rotate(at, self.clock);
+                }
+            }
+            let quiet = Duration::from_millis(self.random.u64(1_000..5_000));
+            self.run_until(self.clock + quiet)?;
+            for at in 0..self.node.containers.len() {
+                self.node.write_line(at);
+            }
+            self.run_until(self.clock + soon)?;
+            if !self.is_drained() {
+                return Err(format!("all is well, but within {soon:?}, round {round}, {}", self.open_lines()));
+            }
+        }
+        Ok(())
+    }
+
     fn is_drained(&self) -> bool {
         let Some(life) = &self.life else { return false };
         let is_settled =
@@ -42,6 +73,10 @@ impl Play {
     }
 
     fn stuck(&self) -> Result<(), String> {
+        Err(self.open_lines())
+    }
+
+    fn open_lines(&self) -> String {
         let book = &self.node.book;
         let open: Vec<usize> =
             (0..book.lines.len()).filter(|line| !book.is_settled(*line) && book.lines[*line].is_complete).collect();
@@ -52,10 +87,10 @@ impl Play {
         let lag: u64 = self.life.iter().flat_map(|life| life.pipeline.streams()).map(|stream| stream.lag_bytes).sum();
         let settled = self.life.as_ref().is_some_and(|life| life.pipeline.is_settled());
         let number = open.first();
-        Err(format!(
+        format!(
             "not drained: {} lines are open, the first {number:?} {first:?}; lag {lag}, settled {settled}",
             open.len()
-        ))
+        )
     }
 
     pub(super) fn verdict(&mut self) -> Result<Outcome, String> {

@@ -6,7 +6,7 @@
 use super::cgroup::CgroupPlace;
 use super::procfs::{ProcessId, Procfs, Target};
 use super::reader::Reader;
-use super::suspects::std_pipes;
+use super::suspects::{STD_DESCRIPTORS, std_pipes};
 use super::table::{Role, Table};
 use crate::types::position::StdStream;
 use std::collections::HashMap;
@@ -104,14 +104,24 @@ fn group(reader: ProcessId, own: &CgroupPlace, place: &CgroupPlace) -> Group {
 }
 
 /// The pipes that `reader` reads and the first process or one of its descendants writes. `young` are those of them that
-/// are not settled, the first among them; the others were asked before.
-pub(super) fn candidates(procfs: &Procfs, reader: &Reader, first: ProcessId, young: &[u32]) -> Vec<Candidate> {
+/// are not settled, the first among them; the others were asked before. Descriptors other than stdout and stderr count only
+/// of a container that `is_proven`: its runtime's start uses pipes of its own.
+pub(super) fn candidates(
+    procfs: &Procfs,
+    reader: &Reader,
+    first: ProcessId,
+    young: &[u32],
+    is_proven: bool,
+) -> Vec<Candidate> {
     let at_std = std_pipes(procfs, first.pid).map(|inode| inode.filter(|inode| reader.pipes.contains_key(inode)));
     let std_streams = certain(at_std, reader);
     let mut inodes: Vec<u64> = at_std.into_iter().flatten().collect();
     for pid in young {
         for (descriptor, target) in procfs.descriptors(*pid) {
             let Target::Pipe(inode) = target else { continue };
+            if !is_proven && !STD_DESCRIPTORS.contains(&descriptor) {
+                continue;
+            }
             let is_new = reader.pipes.contains_key(&inode) && !inodes.contains(&inode);
             if is_new && procfs.access(*pid, descriptor).is_some_and(|(_, writes)| writes) {
                 inodes.push(inode);

@@ -52,7 +52,7 @@ pub struct Difference {
     pub changed: Vec<FoundPipe>,
     /// Pipes whose reader has closed them or ended, or whose ends are others now (they are in `found` too).
     pub gone: Vec<FoundPipe>,
-    /// Processes whose descriptors were asked for.
+    /// Processes with descriptors that were asked for these.
     pub asked: usize,
     /// Those of them whose descriptors the system does not show: a right is missing, or, for a single one, it is
     /// protected from everybody.
@@ -141,8 +141,11 @@ impl Looker {
     fn search(&mut self) {
         let mut readers = Readers::new(&self.procfs, &self.places.log_dir);
         let (known, table) = (&self.known, &self.table);
-        let is_known = |inode| known.get(&inode).is_some_and(|known: &Known| table.is_alive(known.pipe.ends.writer));
-        let suspects = suspects(table, &self.procfs, &mut readers, is_known);
+        let reader_of = |inode| {
+            let ends = known.get(&inode).map(|known: &Known| known.pipe.ends)?;
+            table.is_alive(ends.writer).then_some(ends.reader)
+        };
+        let suspects = suspects(table, &self.procfs, &mut readers, reader_of);
         let children = self.table.children();
         let mut containers = Vec::new();
         for reader in suspects {
@@ -151,7 +154,8 @@ impl Looker {
             }
             let of_reader = children.get(&reader.pid).map(Vec::as_slice).unwrap_or_default();
             for container in self.firsts.containers(&mut self.table, reader, of_reader) {
-                if container.pod.is_some() || readers.get(reader.pid).owner().is_some() {
+                let own = readers.get(reader.pid).owner(container.id.is_some());
+                if container.pod.is_some() || own.is_some() {
                     self.table.set_role(container.first.pid, Role::OwnedFirst);
                 }
                 containers.push((reader, container));
@@ -161,11 +165,13 @@ impl Looker {
         for (reader, container) in containers {
             let own = readers.get(reader.pid);
             let descendants = young.get(&container.first).map(Vec::as_slice).unwrap_or_default();
-            let pipes = candidates(&self.procfs, own, container.first, descendants);
+            let pipes =
+                candidates(&self.procfs, own, container.first, descendants, self.table.is_proven(container.first.pid));
             if pipes.is_empty() {
                 continue;
             }
-            let Some(owner) = own.owner().or_else(|| named(&mut self.links, &container)) else { continue };
+            let owner = own.owner(container.id.is_some()).or_else(|| named(&mut self.links, &container));
+            let Some(owner) = owner else { continue };
             self.table.set_role(container.first.pid, Role::OwnedFirst);
             for candidate in pipes {
                 let ends = PipeEnds { reader, writer: container.first };

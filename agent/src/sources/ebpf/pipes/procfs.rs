@@ -8,6 +8,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::FileTypeExt;
 use std::path::PathBuf;
 
 /// Bytes read of `stat`: its 22 fields are far shorter.
@@ -59,7 +60,7 @@ impl Procfs {
         Self { root, asked: RefCell::default() }
     }
 
-    /// How many processes were asked for their descriptors since the last call, and how many of these were out of reach.
+    /// How many processes with descriptors were asked for them since the last call, and how many of these were out of reach.
     pub(super) fn take_asked(&self) -> (usize, usize) {
         let asked = self.asked.take();
         (asked.len(), asked.values().filter(|is_denied| **is_denied).count())
@@ -111,6 +112,12 @@ impl Procfs {
         Some((mode != 1, mode != 0))
     }
 
+    /// Whether the descriptor is a named pipe.
+    pub(super) fn is_fifo(&self, pid: u32, descriptor: u32) -> bool {
+        let metadata = std::fs::metadata(self.root.join(format!("{pid}/fd/{descriptor}")));
+        metadata.is_ok_and(|metadata| metadata.file_type().is_fifo())
+    }
+
     fn target(&self, pid: u32, descriptor: u32) -> Option<Target> {
         let path = self.root.join(format!("{pid}/fd/{descriptor}"));
         let target = self.note(pid, std::fs::read_link(path))?;
@@ -132,7 +139,10 @@ impl Procfs {
 
     fn note<T>(&self, pid: u32, result: io::Result<T>) -> Option<T> {
         let is_denied = result.as_ref().is_err_and(|error| error.kind() == ErrorKind::PermissionDenied);
-        *self.asked.borrow_mut().entry(pid).or_default() |= is_denied;
+        // A kernel thread has no descriptors, whoever asks.
+        if is_denied || result.is_ok() {
+            *self.asked.borrow_mut().entry(pid).or_default() |= is_denied;
+        }
         result.ok()
     }
 }
@@ -177,6 +187,7 @@ mod tests {
         assert_eq!(procfs.pipe_at(own, write), Some(inode));
         assert_eq!((procfs.access(own, read), procfs.access(own, write)), (Some((true, false)), Some((false, true))));
         assert!(procfs.descriptors(own).contains(&(read, Target::Pipe(inode))));
+        assert_eq!((procfs.take_asked(), procfs.take_asked()), ((1, 0), (0, 0)));
     }
 
     #[test]
@@ -186,6 +197,6 @@ mod tests {
         assert_eq!((procfs.stat(nobody), procfs.pipe_at(nobody, 1)), (None, None));
         assert_eq!(procfs.cgroup(nobody), CgroupPlace::default());
         assert!(procfs.descriptors(nobody).is_empty());
-        assert_eq!((procfs.take_asked(), procfs.take_asked()), ((1, 0), (0, 0)));
+        assert_eq!(procfs.take_asked(), (0, 0));
     }
 }

@@ -15,11 +15,14 @@ pub(super) struct Reader {
     pub(super) pipes: HashMap<u64, u32>,
     /// Files of the log directory that it can write.
     logs: Vec<PathBuf>,
+    /// It has a named pipe open: what it logs may come that way, as containerd's does from its shims.
+    has_fifo: bool,
 }
 
 impl Reader {
     pub(super) fn new(procfs: &Procfs, pid: u32, log_dir: &Path) -> Self {
         let mut reader = Self::default();
+        let mut others = Vec::new();
         for (descriptor, target) in procfs.descriptors(pid) {
             let access = || procfs.access(pid, descriptor).unwrap_or((false, false));
             match target {
@@ -27,14 +30,21 @@ impl Reader {
                     reader.pipes.insert(inode, descriptor);
                 }
                 Target::Path(path) if path.starts_with(log_dir) && access().1 => reader.logs.push(path),
-                Target::Pipe(_) | Target::Path(_) => {}
+                Target::Path(_) => others.push(descriptor),
+                Target::Pipe(_) => {}
             }
         }
+        reader.has_fifo =
+            !reader.logs.is_empty() && others.into_iter().any(|descriptor| procfs.is_fifo(pid, descriptor));
         reader
     }
 
-    /// The container instance whose log it writes itself, if that is one.
-    pub(super) fn owner(&self) -> Option<Owner> {
+    /// The container instance whose log it writes itself, if that is one. One that has named pipes open logs what comes
+    /// through them, and its pipes are those of its helpers, unless these are in a container (`is_container`): conmon's.
+    pub(super) fn owner(&self, is_container: bool) -> Option<Owner> {
+        if self.has_fifo && !is_container {
+            return None;
+        }
         of_open_logs(self.logs.iter().map(PathBuf::as_path))
     }
 }

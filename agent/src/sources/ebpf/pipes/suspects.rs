@@ -12,12 +12,12 @@ use std::collections::BTreeSet;
 pub(super) const STD_DESCRIPTORS: [u32; 2] = [1, 2];
 
 /// Parents of a container's processes that are not in that container, and ancestors that read a pipe which somebody has
-/// at descriptor 1 or 2. `is_known` says which pipes need no search.
+/// at descriptor 1 or 2. `known` says of which pipes the reader is known.
 pub(super) fn suspects(
     table: &Table,
     procfs: &Procfs,
     readers: &mut Readers<'_>,
-    is_known: impl Fn(u64) -> bool,
+    known: impl Fn(u64) -> Option<ProcessId>,
 ) -> BTreeSet<ProcessId> {
     let mut found = BTreeSet::new();
     for pid in table.unsettled() {
@@ -26,9 +26,12 @@ pub(super) fn suspects(
         if container.is_some() && container != table.container(parent) {
             found.extend(table.id(parent));
         }
-        for inode in std_pipes(procfs, pid).into_iter().flatten().filter(|inode| !is_known(*inode)) {
-            let reader = table.ancestors(pid).find(|ancestor| readers.get(*ancestor).pipes.contains_key(&inode));
-            found.extend(reader.and_then(|reader| table.id(reader)));
+        for inode in std_pipes(procfs, pid).into_iter().flatten() {
+            let mut search = || {
+                let reader = table.ancestors(pid).find(|ancestor| readers.get(*ancestor).pipes.contains_key(&inode));
+                reader.and_then(|reader| table.id(reader))
+            };
+            found.extend(known(inode).or_else(&mut search));
         }
     }
     found

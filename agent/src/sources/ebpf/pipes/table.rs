@@ -51,6 +51,12 @@ pub(super) struct Process {
     cgroup: Option<CgroupPlace>,
 }
 
+impl Process {
+    fn is_old(&self, newest: u64) -> bool {
+        self.started.saturating_add(SETTLED_AGE_TICKS) <= newest
+    }
+}
+
 /// All of them.
 #[derive(Debug, Default)]
 pub(super) struct Table {
@@ -94,8 +100,7 @@ impl Table {
     /// Those that were old enough at the last look are not asked in this one.
     fn settle(&mut self) {
         for process in self.all.values_mut().filter(|process| !process.is_settled) {
-            let is_old = process.started.saturating_add(SETTLED_AGE_TICKS) <= self.newest;
-            process.is_settled = is_old || process.full_looks >= LOOKS_UNTIL_SETTLED;
+            process.is_settled = process.is_old(self.newest) || process.full_looks >= LOOKS_UNTIL_SETTLED;
         }
     }
 
@@ -153,6 +158,11 @@ impl Table {
             }
         }
         young
+    }
+
+    /// Whether it has been there for a while.
+    pub(super) fn is_proven(&self, pid: u32) -> bool {
+        self.all.get(&pid).is_some_and(|process| process.full_looks > 0 || process.is_old(self.newest))
     }
 
     /// Reads the cgroups of those that are not settled, and of these alone.

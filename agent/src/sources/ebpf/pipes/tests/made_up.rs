@@ -1,6 +1,7 @@
 //! A made-up procfs: what the tests of the runtimes' ways look at.
 
 use super::super::{Looker, Places};
+use rustix::fs::{FileType, Mode};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -54,6 +55,13 @@ impl MadeUp {
     /// A file of the log directory, open for writing.
     pub(super) fn log(&self, pid: u32, descriptor: u32, name: &str) {
         self.open(pid, descriptor, &self.folder.path().join("pods").join(name), Open::Write);
+    }
+
+    /// A named pipe, open for reading.
+    pub(super) fn fifo(&self, pid: u32, descriptor: u32) {
+        let path = self.folder.path().join(format!("fifo-{pid}-{descriptor}"));
+        rustix::fs::mknodat(rustix::fs::CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        self.open(pid, descriptor, &path, Open::Read);
     }
 
     pub(super) fn close(&self, pid: u32, descriptor: u32) {

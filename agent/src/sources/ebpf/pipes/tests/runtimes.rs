@@ -115,9 +115,12 @@ fn a_container_is_found_while_its_runtime_starts_it() {
     tree.process(120, 119, 70, "0::/system.slice/containerd.service");
     tree.pipe(120, 1, 1_000, Write);
     tree.pipe(120, 2, 1_001, Write);
+    // Through another pipe it tells its maker how that goes.
+    tree.pipe(120, 7, 500, Write);
+    tree.pipe(119, 8, 500, Read);
     assert!(looker.look(false).unwrap().is_empty());
     tree.process(120, 119, 70, &v2("u1", &id('a')));
-    looker.look(false).unwrap();
+    assert!(looker.look(false).unwrap().is_empty());
     tree.end(119);
     tree.process(120, SHIM, 70, &v2("u1", &id('a')));
     looker.look(false).unwrap();
@@ -144,6 +147,27 @@ fn a_monitor_that_writes_the_log_itself_says_whose_it_is() {
     tree.process(120, SHIM, 70, &format!("{slice}/crio-{}.scope", id('a')));
     looker.look(false).unwrap();
     assert_eq!(seen(&looker), [(1_000, 120, instance("app", 2)), (1_001, 120, instance("app", 2))]);
+}
+
+#[test]
+fn a_daemon_that_logs_what_comes_through_named_pipes_is_no_shim() {
+    let tree = MadeUp::new();
+    tree.process(1, 0, 1, "0::/init.scope");
+    let cgroup = "0::/system.slice/containerd.service";
+    // containerd: it writes the log; its shims are its children, and it reads what their starters say.
+    tree.process(90, 1, 40, cgroup);
+    tree.log(90, 5, "ns_pod_uid/app/0.log");
+    tree.fifo(90, 6);
+    tree.process(SHIM, 90, 50, cgroup);
+    tree.process(91, 90, 51, cgroup);
+    piped(&tree, 91, 90, 3_000);
+    tree.process(120, SHIM, 70, &v2("u1", &id('a')));
+    piped(&tree, 120, SHIM, 1_000);
+    let mut looker = tree.looker();
+    for is_full in [true, false, true] {
+        looker.look(is_full).unwrap();
+        assert_eq!(seen(&looker), [(1_000, 120, pod("u1")), (1_001, 120, pod("u1"))]);
+    }
 }
 
 #[test]
@@ -180,6 +204,8 @@ fn descendants_count_with_any_descriptor_also_where_the_first_process_has_none_l
     tree.pipe(122, 8, 901, Read);
     tree.pipe(SHIM, 12, 901, Read);
     let mut looker = tree.looker();
+    looker.look(true).unwrap();
+    assert_eq!(seen(&looker), [], "the runtime may still be starting it");
     looker.look(true).unwrap();
     assert_eq!(seen(&looker), [(1_000, 120, pod("u1"))]);
 }
