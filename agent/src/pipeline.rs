@@ -162,7 +162,7 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
         recovered: Recovered,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self {
+        let mut pipeline = Self {
             capture: capture::Capture::new(tap),
             shaper: Shaper::new(settings.line),
             batch: Batch::new(settings.batch_bytes),
@@ -191,7 +191,9 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
             second_at: Duration::ZERO,
             is_trouble_told: false,
             is_stopping: false,
-        }
+        };
+        pipeline.share_capture_memory();
+        pipeline
     }
 
     /// Does what there is to do, for a bounded time: takes in changes, reads some blocks, sends what is due, saves.

@@ -71,19 +71,20 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
         self.look_at_clock(now);
         let Some(mut tap) = self.capture.tap.take() else { return false };
         let mut events = std::mem::take(&mut self.capture.events);
-        let (mut bytes, mut has_more) = (0, true);
+        let (mut bytes, mut has_any, mut has_more) = (0, false, true);
         while has_more && bytes < CAPTURED_BYTES_PER_TURN {
             tap.events(&mut events);
             for event in events.drain(..) {
                 self.take_pipe_event(event, now);
             }
             has_more = tap.drain(CAPTURED_BYTES_PER_TURN, &mut |fragment| {
-                bytes += fragment.bytes.len().max(1);
+                has_any = true;
+                bytes += fragment.bytes.len();
                 self.take_fragment(&fragment, now);
             });
         }
         self.capture.events = events;
-        if bytes > 0 {
+        if has_any {
             self.capture.busy_at = Some(now.mono);
             self.metrics.captured_bytes.add(bytes as u64);
         }
@@ -91,7 +92,7 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
             self.end_gone_pipes(now);
         }
         self.capture.tap = Some(tap);
-        bytes > 0
+        has_any
     }
 
     /// The times of the two witnesses are compared only while the wall clock goes on: after a step the lines that wait

@@ -115,9 +115,9 @@ pub(super) struct Container {
 }
 
 impl Container {
-    /// `NAMESPACE_POD_UID/CONTAINER`
-    fn folder(&self) -> String {
-        format!("{}/{}", self.pod_folder, self.name)
+    /// How the journal names it.
+    pub(super) fn hash(&self) -> u64 {
+        instance_hash(&format!("{}/{}", self.pod_folder, self.name), self.restart)
     }
 
     /// Encoded bytes that wait for its label sets.
@@ -252,8 +252,7 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
 
     fn open_streams(&mut self, key: InstanceKey, resume: [Option<Resume>; 2], now: Now) -> [StreamState; 2] {
         let start = self.source.position(key);
-        let folder = self.containers.get(&key).map(|container| (container.folder(), container.restart));
-        let instance = folder.map_or(0, |(folder, restart)| instance_hash(&folder, restart));
+        let instance = self.containers.get(&key).map_or(0, Container::hash);
         [StdStream::Stdout, StdStream::Stderr].map(|std_stream| {
             let resume = resume.get(std_stream.index()).copied().flatten();
             let saved = resume.map(|resume| resume.saved).unwrap_or_default();

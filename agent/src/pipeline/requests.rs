@@ -1,5 +1,6 @@
 //! From waiting parts to requests on their way: what is due is journaled, encoded, compressed and handed out.
 
+use super::containers::Container;
 use super::{Outside, Pipeline};
 use crate::checkpoint::journal::{Record, label_set_hash};
 use crate::encode;
@@ -14,6 +15,7 @@ use crate::types::position::{FileId, FilePosition, StdStream};
 use crate::types::request::Request;
 use crate::types::time::Now;
 use bytes::Bytes;
+use std::collections::HashSet;
 use std::time::Duration;
 
 /// With pushes slower than this, requests are filled to their limit instead of to `batch_bytes`.
@@ -194,8 +196,11 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
                 record.moved(*file, *std_stream, *offset, *time_ns);
             }
         }
+        let instances: HashSet<u64> = self.containers.values().map(Container::hash).collect();
         for ((instance, std_stream, position), (hash, time_ns)) in &self.recovered.ahead {
-            record.ahead(*instance, *std_stream, *position, *hash, *time_ns);
+            if now.mono < COPY_FOUND_WITHIN || instances.contains(instance) {
+                record.ahead(*instance, *std_stream, *position, *hash, *time_ns);
+            }
         }
     }
 

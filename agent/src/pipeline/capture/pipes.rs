@@ -89,6 +89,11 @@ impl Pipes {
         free
     }
 
+    /// Container instances of which captured lines wait.
+    pub(super) fn with_lines(&self) -> impl Iterator<Item = InstanceKey> {
+        self.all.values().filter(|pipe| !pipe.window.is_empty()).flat_map(|pipe| pipe.instances())
+    }
+
     /// Forgets what waits in all windows; how many bytes that were.
     pub(super) fn clear_windows(&mut self) -> usize {
         let mut bytes = 0;

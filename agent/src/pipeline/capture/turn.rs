@@ -15,6 +15,7 @@ use crate::sources::file::disk::Disk;
 use crate::types::capture::Cookie;
 use crate::types::position::StdStream;
 use crate::types::time::Now;
+use std::collections::BTreeSet;
 
 /// Attempts in vain that make the next one wait longer.
 const TRIES_MAX: u32 = 16;
@@ -94,9 +95,13 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
 
     /// Lets std streams go on alone whose file is at rest while lines were captured. To be called about every second.
     pub(in crate::pipeline) fn go_alone_where_due(&mut self, now: Now) {
-        let keys: Vec<InstanceKey> = self.containers.keys().copied().collect();
+        let is_pending = |ready: &Ready| ready.streams.iter().any(|stream| !stream.handover.pending().is_empty());
+        let pending =
+            self.containers.iter().filter(|(_, container)| container.ready.as_deref().is_some_and(is_pending));
+        let mut keys: BTreeSet<InstanceKey> = pending.map(|(key, _)| *key).collect();
+        keys.extend(self.capture.pipes.with_lines());
         for key in keys {
-            if self.capture.tap.is_some() && self.source.is_at_rest(key) {
+            if self.source.is_at_rest(key) {
                 self.attempt(key, Attempt::Alone, now);
             }
         }
