@@ -8,6 +8,7 @@
 pub mod formats;
 pub mod idle;
 pub mod kills;
+pub mod memory;
 pub mod outage;
 pub mod rotation;
 pub mod simulation;
@@ -53,6 +54,11 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "outage",
         what: "what is written and rotated while Loki is away arrives afterwards, in bounded memory",
         play: outage::play,
+    },
+    Scenario {
+        name: "memory",
+        what: "long lines open in every container stay within memory_bytes_max and 32 MiB",
+        play: memory::play,
     },
     Scenario { name: "idle", what: "250 idle files cost less than 0.2 % of a core", play: idle::play },
     Scenario {

@@ -11,6 +11,7 @@ pub mod identity;
 mod instance;
 pub mod names;
 pub mod os;
+pub mod passing;
 pub mod save;
 mod shed;
 #[cfg(test)]
@@ -257,6 +258,7 @@ impl<D: Disk> FileSource<D> {
                 }
                 self.unwatched(watch);
             }
+            Change::Passed(watch, name) => self.passed(watch, &name),
             Change::Closed(watch) => {
                 if let Some(Target::Close(key, number)) = self.targets.get(&watch).cloned() {
                     self.closed(key, number, now);

@@ -4,11 +4,12 @@
 //! enough.
 
 use super::Size;
-use super::stage::Stage;
+use super::stage::{Stage, log_line};
 use crate::clock;
 use crate::producer::lines::Kind;
 use crate::store::Store;
 use anyhow::Result;
+use std::io::Write as _;
 use std::time::Duration;
 
 /// Containers of a full node.
@@ -22,7 +23,9 @@ const PERCENT_MAX: f64 = 0.2;
 /// Something could not be written or started, or the agent ended by itself.
 pub fn play(stage: &mut Stage, size: Size) -> Result<bool> {
     let time = Duration::from_secs(if size == Size::Small { 10 } else { 30 });
-    stage.write_idle_files(Kind::Vllm, FILES)?;
+    for mut log in stage.create_logs(Kind::Vllm, FILES)? {
+        log.write_all(log_line("stdout", "F", "it says this and nothing more").as_bytes())?;
+    }
     stage.start_agent()?;
     let begun = clock::monotonic();
     while stage.receiver.count().lines < FILES as u64 && clock::monotonic() - begun < Duration::from_secs(30) {

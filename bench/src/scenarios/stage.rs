@@ -14,7 +14,7 @@ use crate::sample::{Sample, SampleWorld};
 use crate::store::Store;
 use crate::tally::Tally;
 use anyhow::{Context, Result, ensure};
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tempfile::TempDir;
@@ -119,21 +119,20 @@ impl Stage {
         Ok(())
     }
 
-    /// Containers without a process: each has a log file with one line.
+    /// The empty log files of as many containers without a process.
     ///
     /// # Errors
-    /// A file cannot be written.
-    pub fn write_idle_files(&mut self, kind: Kind, count: usize) -> Result<()> {
+    /// A file cannot be made.
+    pub fn create_logs(&mut self, kind: Kind, count: usize) -> Result<Vec<File>> {
         let first = self.pods.len();
         self.pods.extend((0..count).map(|n| pod(first + n, kind)));
         fs::write(&self.settings.pods, kubectl_json(&self.pods, NODE))?;
-        let time = humantime::format_rfc3339_nanos(std::time::UNIX_EPOCH + wall());
-        for pod in &self.pods[first..] {
+        let create = |pod: &SamplePod| {
             let folder = pod.log_folder(&self.world.pods_root).join(&pod.containers[0]);
             fs::create_dir_all(&folder)?;
-            fs::write(folder.join("0.log"), format!("{time} stdout F {} says this and nothing more\n", pod.name))?;
-        }
-        Ok(())
+            Ok(File::create(folder.join("0.log"))?)
+        };
+        self.pods[first..].iter().map(create).collect()
     }
 
     /// Processor time that the agent has used.
@@ -238,8 +237,12 @@ impl Stage {
     }
 }
 
-fn wall() -> Duration {
-    Duration::from_nanos(clock::wall_ns().try_into().unwrap_or(0))
+/// A line of a container's log file, or a part of one: `tag` is `F` or `P`.
+#[must_use]
+pub fn log_line(stream: &str, tag: &str, content: &str) -> String {
+    let wall = Duration::from_nanos(clock::wall_ns().try_into().unwrap_or(0));
+    let time = humantime::format_rfc3339_nanos(std::time::UNIX_EPOCH + wall);
+    format!("{time} {stream} {tag} {content}\n")
 }
 
 fn pod(number: usize, kind: Kind) -> SamplePod {

@@ -73,10 +73,12 @@ pub struct Name {
 pub struct WatchId(pub u64);
 
 /// Word of a change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
     /// Names came, went or moved in a watched folder, or an armed file has grown.
     Touched(WatchId),
+    /// A file came into a watched folder and, under this name, went again, both since the last call.
+    Passed(WatchId, String),
     /// A writer closed a watched file.
     Closed(WatchId),
     /// The system took a watch back: what was watched is gone, though its name may be there again.

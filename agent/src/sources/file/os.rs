@@ -6,6 +6,7 @@
 
 use super::disk::{Change, Disk, Inode, LogFile, Name, OpenError, Stat, WatchId};
 use super::gzip::GzipFile;
+use super::passing::{NameEvent, Passing};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
 use rustix::fs::{FileType, Mode, OFlags};
@@ -151,6 +152,16 @@ fn gone_or(error: io::Error) -> OpenError {
     if error.kind() == io::ErrorKind::NotFound { OpenError::Gone } else { OpenError::Io(error) }
 }
 
+fn name_event(events: ReadFlags) -> Option<NameEvent> {
+    let known = [
+        (ReadFlags::CREATE, NameEvent::Created),
+        (ReadFlags::MOVED_FROM, NameEvent::MovedFrom),
+        (ReadFlags::MOVED_TO, NameEvent::MovedTo),
+        (ReadFlags::DELETE, NameEvent::Deleted),
+    ];
+    known.into_iter().find(|(flag, _)| events.contains(*flag)).map(|(_, what)| what)
+}
+
 fn by_descriptor(file: &OsFile) -> String {
     format!("/proc/self/fd/{}", file.file().as_raw_fd())
 }
@@ -227,6 +238,7 @@ impl Disk for OsDisk {
 
     fn changes(&mut self, out: &mut Vec<Change>) {
         let mut buffer = [MaybeUninit::uninit(); 16 * 1024];
+        let mut passing = Passing::default();
         for (fd, mark) in [(&self.folders, 0), (&self.growth, GROWTH)] {
             let mut reader = Reader::new(fd, &mut buffer);
             while let Ok(event) = reader.next() {
@@ -242,6 +254,12 @@ impl Disk for OsDisk {
                 } else if events.contains(ReadFlags::IGNORED) {
                     out.push(Change::Unwatched(watch));
                 } else {
+                    let name = event.file_name().and_then(|name| name.to_str().ok());
+                    if let (Some(name), Some(what)) = (name, name_event(events))
+                        && passing.has_passed(watch, name, what)
+                    {
+                        out.push(Change::Passed(watch, name.to_owned()));
+                    }
                     out.push(Change::Touched(watch));
                 }
             }

@@ -187,3 +187,28 @@ fn a_rotation_in_the_middle_of_a_look_does_not_change_the_order() {
         assert_eq!(found, [line("one"), line("two"), line("three")].concat(), "{at:?}");
     }
 }
+
+/// Rule: what was lost unread is counted, and nothing else is.
+#[test]
+fn a_file_that_is_gone_before_it_is_opened_is_counted() {
+    let mut tried = Tried::new();
+    tried.writer("0.log").write_all(line("a").as_bytes()).unwrap();
+    tried.read_for(STEP);
+    // Rotated twice between two looks, the second of the three files deleted.
+    fs::rename(tried.path("0.log"), tried.path("0.log.20260822-100000")).unwrap();
+    tried.writer("0.log").write_all(line("b").as_bytes()).unwrap();
+    fs::rename(tried.path("0.log"), tried.path("0.log.20260822-100001")).unwrap();
+    tried.writer("0.log").write_all(line("c").as_bytes()).unwrap();
+    fs::remove_file(tried.path("0.log.20260822-100001")).unwrap();
+    tried.writer("notes.txt");
+    fs::remove_file(tried.path("notes.txt")).unwrap();
+    let found = tried.read_for(STEP * 100);
+    assert!(found.contains(" c\n") && !found.contains(" b\n"), "{found}");
+    fs::remove_file(tried.path("0.log.20260822-100000")).unwrap();
+    tried.read_for(STEP * 2);
+    let lost = tried.events.iter().filter_map(|event| match event {
+        Event::Dropped { files, .. } => Some(*files),
+        _ => None,
+    });
+    assert_eq!(lost.sum::<u64>(), 1);
+}

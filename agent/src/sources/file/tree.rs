@@ -7,6 +7,7 @@ use super::adopt::Candidate;
 use super::disk::{Disk, WatchId};
 use super::names::{self, PodFolder};
 use super::{ContainerDir, Event, FileSource, InstanceKey, PodDir, Target, Wanted};
+use crate::metrics::label::DropReason;
 use crate::types::time::Now;
 use std::collections::BTreeMap;
 use std::io;
@@ -261,6 +262,21 @@ impl<D: Disk> FileSource<D> {
                 }
             }
             Some(Target::Root | Target::Close(..)) | None => {}
+        }
+    }
+
+    /// A name came and went: a file is lost, unless an earlier look had found it.
+    pub(super) fn passed(&mut self, watch: WatchId, name: &str) {
+        let Some(Target::Container(pod, container)) = self.targets.get(&watch).cloned() else { return };
+        let Some(log) = names::log_file(name).filter(|log| !log.is_gzip) else { return };
+        let key = self.container(&pod, &container).and_then(|dir| dir.instances.get(&log.restart).copied());
+        let known = key.and_then(|key| self.instance(key));
+        let is_known = known.is_some_and(|instance| {
+            let names = instance.files.iter().filter_map(|file| file.name.as_deref());
+            names.chain(instance.aliases.iter().map(|(alias, ..)| alias.as_str())).any(|known| known == name)
+        });
+        if !is_known {
+            self.events.push(Event::Dropped { reason: DropReason::Gone, bytes: 0, files: 1 });
         }
     }
 
