@@ -286,7 +286,7 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
         let opens_at = self.delivery.opens_at();
         let is_ready = || self.batch.ready_bytes(&|id| self.delivery.is_busy(id)) > 0;
         if opens_at < Duration::MAX && is_ready() {
-            let linger = if self.delivery.is_in_trouble() { Duration::ZERO } else { self.linger.due() };
+            let linger = if self.is_urgent() { Duration::ZERO } else { self.linger.due() };
             at = at.min(linger.max(opens_at).max(now.mono + Duration::from_millis(1)));
         }
         let source = self.source.deadline();

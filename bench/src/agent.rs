@@ -164,11 +164,12 @@ impl AgentProcess {
         bail!("the agent did not end within {patience:?} of SIGTERM; its last words:\n{}", self.last_words())
     }
 
-    /// Bytes of its memory that are in RAM, now.
+    /// Bytes of its memory that are in RAM, now. What is mapped twice counts once (`Pss` of proc_pid_smaps(5)): the
+    /// kernel's ring is.
     #[must_use]
     pub fn resident_bytes(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let status = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", self.pid())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("Pss:"));
         line.and_then(|line| line.trim().split(' ').next()?.parse::<u64>().ok()).unwrap_or(0) * 1024
     }
 

@@ -1,6 +1,7 @@
 //! From waiting parts to requests on their way: what is due is journaled, encoded, compressed and handed out.
 
 use super::containers::Container;
+use super::gate::Share;
 use super::{Outside, Pipeline};
 use crate::checkpoint::journal::{Record, label_set_hash};
 use crate::encode;
@@ -10,7 +11,7 @@ use crate::send::deliver::Due;
 use crate::sources::ebpf::tap::Tap;
 use crate::sources::file::InstanceKey;
 use crate::sources::file::disk::Disk;
-use crate::types::part::{LabelSetId, Part, Share};
+use crate::types::part::{self, LabelSetId, Part};
 use crate::types::position::{FileId, FilePosition, StdStream};
 use crate::types::request::Request;
 use crate::types::time::Now;
@@ -40,11 +41,10 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
         if self.batch.waiting_bytes() == 0 || !self.delivery.may_start(now.mono) {
             return false;
         }
+        let is_urgent = self.is_urgent();
         let Self { batch, delivery, linger, .. } = self;
         let is_busy = |id: LabelSetId| delivery.is_busy(id);
         let is_full = || batch.ready_bytes(&is_busy) >= self.settings.batch_bytes;
-        // A probe waits for nothing else than its turn.
-        let is_urgent = self.is_stopping || delivery.is_in_trouble();
         if !(is_urgent || now.mono >= linger.due() || is_full()) {
             return false;
         }
@@ -61,6 +61,12 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
         self.journal(&parts, now, outside);
         self.delivery.add(parts);
         true
+    }
+
+    /// Whether what waits goes out as soon as it may: a probe waits for nothing else than its turn, and while memory is
+    /// full, nothing can join what waits.
+    pub(super) fn is_urgent(&self) -> bool {
+        self.is_stopping || self.delivery.is_in_trouble() || !self.gate().is_open(0, Share::Common)
     }
 
     fn send_due(&mut self, now: Now, outside: &mut dyn Outside) {
@@ -131,7 +137,7 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
         }
     }
 
-    fn journal_share(&mut self, record: &mut Record, share: &Share, label_set: LabelSetId, labels: u64) {
+    fn journal_share(&mut self, record: &mut Record, share: &part::Share, label_set: LabelSetId, labels: u64) {
         let Some((key, std_stream)) = self.owners.get(share.stream.0 as usize).copied().flatten() else { return };
         let Some([first, last]) = share.records else { return };
         let sent = [first.at, last.at];

@@ -41,6 +41,7 @@ pub(super) fn attach(config: &Config) -> anyhow::Result<Option<Kernel>> {
                 info!("hook {} cannot be used: {why}", hook.value());
             }
             drop_rights();
+            give_back_memory();
             Ok(Some(kernel))
         }
         Err(refused) if config.capture == Capture::Ebpf => {
@@ -114,6 +115,15 @@ fn drop_rights() {
     if let Err(error) = dropped {
         warn!("rights that are not needed any more could not be given up: {error}");
     }
+}
+
+/// What the kernel's type information took while the programs were loaded, some ten MiB, which glibc would keep.
+fn give_back_memory() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: takes a number, and only gives free pages of the heap back to the system.
+    unsafe {
+        libc::malloc_trim(0)
+    };
 }
 
 #[cfg(test)]

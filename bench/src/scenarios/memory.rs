@@ -1,4 +1,5 @@
-//! Long lines everywhere at once: each std stream of each container has one open, and all of them end later.
+//! Long lines everywhere at once, first while Loki is away: each std stream of each container has one open, and all of
+//! them end later.
 //!
 //! In: a stage. Out: every line, and the most memory that the agent took meanwhile. Never: containers' processes; files
 //! are enough.
@@ -6,6 +7,7 @@
 use super::Size;
 use super::stage::{Stage, log_line};
 use crate::producer::lines::Kind;
+use crate::receiver::Fault;
 use crate::store::Store;
 use anyhow::Result;
 use std::fmt::Write as _;
@@ -28,29 +30,35 @@ const BEYOND_MIB: u64 = 32;
 /// Something could not be written or started, or the agent ended by itself.
 pub fn play(stage: &mut Stage, size: Size) -> Result<bool> {
     let (files, budget_mib) = if size == Size::Small { (50, 8) } else { (FILES, 64) };
-    let lines = 2 * files as u64;
+    let lines = 4 * files as u64;
+    stage.settings.capture = "auto".into();
     writeln!(stage.settings.more, "memory_bytes_max: {budget_mib}MiB")?;
     stage.start_agent()?;
     let mut most = 0;
     let mut logs = stage.create_logs(Kind::Vllm, files)?;
-    for _ in 0..PARTS {
-        write_parts(&mut logs, "P", PART_BYTES)?;
-        stage.pass(Duration::from_millis(100), |bytes| most = most.max(bytes))?;
+    for fault in [Some(Fault::Refuse), None] {
+        stage.receiver.set_fault(fault);
+        for _ in 0..PARTS {
+            write_parts(&mut logs, &mut stage.rng, "P", PART_BYTES)?;
+            stage.pass(Duration::from_millis(100), |bytes| most = most.max(bytes))?;
+        }
+        write_parts(&mut logs, &mut stage.rng, "F", 3)?;
     }
-    write_parts(&mut logs, "F", 3)?;
     stage.drain(lines, Duration::from_secs(20), |bytes| most = most.max(bytes))?;
     let arrived = stage.receiver.count().lines;
     let (most, allowed) = (most >> 20, budget_mib + BEYOND_MIB);
-    println!("   {lines} lines of 256 KiB open at once, {arrived} arrived; most memory: {most} MiB of {allowed} MiB");
+    println!(
+        "   {lines} lines of 256 KiB in {files} containers, {arrived} arrived; most memory: {most} MiB of {allowed} MiB"
+    );
     stage.stop_agent()?;
     Ok(arrived == lines && most <= allowed)
 }
 
 /// A part to each std stream of each log file.
-fn write_parts(logs: &mut [File], tag: &str, bytes: usize) -> Result<()> {
-    let content = "x".repeat(bytes);
+fn write_parts(logs: &mut [File], rng: &mut fastrand::Rng, tag: &str, bytes: usize) -> Result<()> {
     for log in logs {
         for name in ["stdout", "stderr"] {
+            let content: String = std::iter::repeat_with(|| rng.alphanumeric()).take(bytes).collect();
             log.write_all(log_line(name, tag, &content).as_bytes())?;
         }
     }

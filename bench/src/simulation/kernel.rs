@@ -229,4 +229,9 @@ impl Tap for FakeTap {
     }
 
     fn nudge(&mut self) {}
+
+    /// The simulated node's, not the agent's.
+    fn memory_bytes(&self) -> usize {
+        0
+    }
 }

@@ -3,28 +3,25 @@
 //! In: pipes to follow. Out: fragments, counts, why better hooks were refused. Never: anything pinned, so that nothing
 //! is left behind; a hook that was not seen to work.
 
-use super::btf::Types;
 use super::decode::{decode, fragment};
 use super::doubt::{Doubt, Mark};
 use super::misses;
-use super::refusal::{Refused, chain, maps_remedy};
+use super::refusal::{Refused, chain};
+use super::self_test;
 use super::tap::Counters;
-use super::{layout, self_test};
 use crate::clock;
 use crate::metrics::label::Hook;
 use crate::types::capture::{Cookie, Fragment};
 use aya::maps::{HashMap as KernelMap, MapData, MapError, PerCpuArray, RingBuf};
-use aya::{Btf, Ebpf, EbpfLoader};
+use aya::{Btf, Ebpf};
 use penstock_ebpf::{Counts, PipeKey, PipeState, RecordHead};
 use std::collections::HashMap;
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
 
+mod object;
 mod programs;
 
-/// The programs, as `cargo xtask ebpf` built them; the build script says where.
-static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("EMBEDDED_OBJECT"));
-const BTF_PATH: &str = "/sys/kernel/btf/vmlinux";
 /// Bytes that are taken out of the ring at once.
 const COLLECT_BYTES_MAX: usize = 1 << 20;
 /// The smallest ring: it must have room for two of the largest records.
@@ -54,6 +51,7 @@ pub struct Kernel {
     ending: HashMap<u64, Ending>,
     doubt: Doubt,
     collected: Collected,
+    ring_bytes: usize,
     counters: Counters,
 }
 
@@ -109,26 +107,20 @@ impl Kernel {
     }
 
     fn attach_one(hook: Hook, ring_bytes: u32) -> Result<Self, String> {
-        let bytes = std::fs::read(BTF_PATH)
-            .map_err(|error| format!("the kernel does not describe its types: {BTF_PATH}: {error}"))?;
-        let offsets = Types::parse(&bytes).ok_or_else(|| format!("{BTF_PATH} cannot be read as BTF"));
-        let offsets = layout::find(&offsets?).map_err(|error| error.to_string())?.words();
-        let btf = Btf::from_sys_fs().map_err(|error| chain(&error))?;
-        let locked_bytes_max = programs::lift_memory_limit();
-        let mut loader = EbpfLoader::new();
         let ring_bytes = ring_bytes.clamp(RING_BYTES_MIN, 1 << 30).next_power_of_two();
-        loader.override_global("OFFSETS", &offsets[..], true).map_max_entries("RING", ring_bytes);
-        let words = |error| format!("making the maps: {}{}", chain(&error), maps_remedy(locked_bytes_max));
-        let mut ebpf = loader.load(OBJECT).map_err(words)?;
+        // Not earlier: the loader has the kernel's types in memory too.
+        let mut ebpf = object::load(ring_bytes)?;
+        let btf = Btf::from_sys_fs().map_err(|error| chain(&error))?;
         programs::attach(&mut ebpf, hook, &btf)?;
-        let mut kernel = Self::of(hook, ebpf).map_err(|error| chain(&error))?;
+        drop(btf);
+        let mut kernel = Self::of(hook, ring_bytes, ebpf).map_err(|error| chain(&error))?;
         self_test::run(&mut kernel)?;
         kernel.counters = Counters::default();
         kernel.is_skipped();
         Ok(kernel)
     }
 
-    fn of(hook: Hook, mut ebpf: Ebpf) -> Result<Self, MapError> {
+    fn of(hook: Hook, ring_bytes: u32, mut ebpf: Ebpf) -> Result<Self, MapError> {
         let mut map = |name: &str| ebpf.take_map(name).ok_or(MapError::InvalidName { name: name.to_owned() });
         Ok(Self {
             hook,
@@ -144,6 +136,7 @@ impl Kernel {
             ending: HashMap::new(),
             doubt: Doubt::default(),
             collected: Collected::default(),
+            ring_bytes: usize::try_from(ring_bytes).unwrap_or(usize::MAX),
             counters: Counters::default(),
         })
     }
@@ -255,6 +248,12 @@ impl Kernel {
                 }
             }
         }
+    }
+
+    /// Memory of the ring, and of what is collected at the most.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        self.ring_bytes + 2 * COLLECT_BYTES_MAX
     }
 
     /// Hands over what was collected, oldest first, until `bytes_max` bytes were taken (one record more at the most). The

@@ -73,6 +73,10 @@ impl Tap for EbpfSource {
     fn nudge(&mut self) {
         self.finder.nudge();
     }
+
+    fn memory_bytes(&self) -> usize {
+        lock(&self.kernel).memory_bytes()
+    }
 }
 
 /// The finder's hold of the kernel.

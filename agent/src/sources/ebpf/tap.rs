@@ -40,6 +40,10 @@ impl Tap for Absent {
     fn nudge(&mut self) {
         match *self {}
     }
+
+    fn memory_bytes(&self) -> usize {
+        match *self {}
+    }
 }
 
 /// A source of captured bytes, looked at by the data thread in every turn.
@@ -61,4 +65,7 @@ pub trait Tap {
 
     /// There may be a new container, whose pipes are to be looked for.
     fn nudge(&mut self);
+
+    /// Memory of the ring and of what is taken out of it at once. Does not change.
+    fn memory_bytes(&self) -> usize;
 }

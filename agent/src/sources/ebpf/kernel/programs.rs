@@ -6,7 +6,6 @@ use crate::metrics::label::Hook;
 use crate::sources::ebpf::refusal::{chain, remedy};
 use aya::programs::{BtfTracePoint, FEntry, FExit, ProgramError, RawTracePoint};
 use aya::{Btf, Ebpf};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// The pipe's functions: the names since 6.15, and those before.
 const READ: [&str; 2] = ["anon_pipe_read", "pipe_read"];
@@ -93,12 +92,4 @@ fn words(doing: &str, error: &ProgramError) -> String {
         other => chain(other),
     };
     format!("{doing}: {said}{}", remedy())
-}
-
-/// Before 5.11 the kernel counts maps against this limit. Returns the limit, in bytes, where it could not be lifted.
-pub(super) fn lift_memory_limit() -> Option<u64> {
-    match setrlimit(Resource::Memlock, Rlimit { current: None, maximum: None }) {
-        Ok(()) => None,
-        Err(_) => getrlimit(Resource::Memlock).current,
-    }
 }
