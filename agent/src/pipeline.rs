@@ -321,7 +321,7 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
         let fixed = self.block.capacity() + self.body.capacity() + self.scratch.capacity();
-        let captured = self.capture.bytes + self.capture.pending_bytes;
+        let captured = self.capture.tap_bytes + self.capture.bytes + self.capture.pending_bytes;
         fixed + captured + self.batch.memory_bytes() + self.delivery.memory_bytes() + self.open_bytes
     }
 

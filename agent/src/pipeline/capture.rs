@@ -38,7 +38,9 @@ pub(super) struct Capture<T> {
     /// Container instances whose std streams may be able to go ahead.
     due: BTreeSet<InstanceKey>,
     events: Vec<PipeEvent>,
-    /// Memory of the ring, all windows and open lines, bytes.
+    /// Memory of the tap, bytes.
+    pub(super) tap_bytes: usize,
+    /// Memory of all windows and open lines, bytes.
     pub(super) bytes: usize,
     /// Of the std streams' lines that wait for the file, bytes, as of the last second.
     pub(super) pending_bytes: usize,
@@ -51,13 +53,13 @@ pub(super) struct Capture<T> {
 
 impl<T: Tap> Capture<T> {
     pub(super) fn new(tap: Option<T>) -> Self {
-        let bytes = tap.as_ref().map_or(0, Tap::memory_bytes);
         Self {
+            tap_bytes: tap.as_ref().map_or(0, Tap::memory_bytes),
             tap,
             pipes: Pipes::default(),
             due: BTreeSet::new(),
             events: Vec::new(),
-            bytes,
+            bytes: 0,
             pending_bytes: 0,
             told: Counters::default(),
             busy_at: None,
