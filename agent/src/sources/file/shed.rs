@@ -7,6 +7,7 @@ use super::{Event, FileSource, InstanceKey, Target};
 use crate::metrics::label::DropReason;
 use crate::types::position::FileId;
 use crate::types::time::Now;
+use std::io;
 use std::path::Path;
 
 impl<D: Disk> FileSource<D> {
@@ -46,7 +47,8 @@ impl<D: Disk> FileSource<D> {
     fn shed_oldest_of(&mut self, instance: &mut Instance<D::File>, now: Now) -> Option<(u64, bool)> {
         let (place, _) = instance.deleted_backlog()?;
         let id = instance.files.get(place)?.id;
-        let copy = id.and_then(|id| self.open_copy(instance, id, now));
+        // What cannot be read now is let go of later.
+        let copy = id.map_or(Ok(None), |id| self.open_copy(instance, id, now)).ok()?;
         let read_to = if place == instance.current { instance.offset } else { instance.files.get(place)?.start };
         let file = instance.files.get_mut(place)?;
         let bytes = file.bytes.saturating_sub(read_to);
@@ -64,15 +66,24 @@ impl<D: Disk> FileSource<D> {
     }
 
     /// Opens the gzipped or copied form of the file with this identity, where there is one.
-    fn open_copy(&mut self, instance: &mut Instance<D::File>, id: FileId, now: Now) -> Option<Tracked<D::File>> {
+    ///
+    /// # Errors
+    /// There is one, and it cannot be read now.
+    fn open_copy(
+        &mut self,
+        instance: &mut Instance<D::File>,
+        id: FileId,
+        now: Now,
+    ) -> io::Result<Option<Tracked<D::File>>> {
         while let Some(place) = instance.aliases.iter().position(|(.., alias)| *alias == id) {
-            let (name, ..) = instance.aliases.swap_remove(place);
-            let copy = self.open_as(instance, name, id, now);
+            let name = instance.aliases.get(place).map(|(name, ..)| name.clone()).unwrap_or_default();
+            let copy = self.open_as(instance, name, id, now)?;
+            instance.aliases.swap_remove(place);
             if copy.is_some() {
-                return copy;
+                return Ok(copy);
             }
         }
-        None
+        Ok(None)
     }
 
     fn open_as(
@@ -81,25 +92,42 @@ impl<D: Disk> FileSource<D> {
         name: String,
         id: FileId,
         now: Now,
-    ) -> Option<Tracked<D::File>> {
+    ) -> io::Result<Option<Tracked<D::File>>> {
         let is_gzip = Path::new(&name).extension().is_some_and(|end| end == "gz");
         let path = self.log_dir.join(&instance.folder).join(&name);
-        let mut open = self.disk.open(&path, is_gzip).ok()?;
-        let stat = open.stat().ok()?;
-        let is_same = identify(&instance.folder, instance.restart, &mut open).ok()? == Some(id);
-        is_same.then(|| Tracked::new(0, open, stat, name, is_gzip, now))
+        let Ok(mut open) = self.disk.open(&path, is_gzip) else { return Ok(None) };
+        let stat = open.stat()?;
+        let is_same = match identify(&instance.folder, instance.restart, &mut open) {
+            Ok(found) => found == Some(id),
+            // Damaged: it does not become better.
+            Err(_) if is_gzip => false,
+            Err(error) => return Err(error),
+        };
+        Ok(is_same.then(|| Tracked::new(0, open, stat, name, is_gzip, now)))
     }
 
     /// The current file became shorter than what was read of it: copied and truncated, or simply emptied. What was
     /// not read is taken from the copy where there is one.
-    pub(super) fn truncated(&mut self, key: InstanceKey, now: Now) {
+    ///
+    /// # Errors
+    /// There is one, and it cannot be read now: nothing was done.
+    pub(super) fn truncated(&mut self, key: InstanceKey, now: Now) -> io::Result<()> {
         self.scan_folder_of(key, now);
-        let Some(mut instance) = self.instances.get_mut(key.0 as usize).and_then(Option::take) else { return };
+        let Some(mut instance) = self.instances.get_mut(key.0 as usize).and_then(Option::take) else { return Ok(()) };
         let offset = instance.offset;
         let mut lost = 0;
+        let old_id = instance.current().and_then(|old| old.id);
+        let copy = match old_id.map_or(Ok(None), |id| self.open_copy(&mut instance, id, now)) {
+            Ok(copy) => copy,
+            Err(error) => {
+                instance.is_unwatched = true;
+                if let Some(slot) = self.instances.get_mut(key.0 as usize) {
+                    *slot = Some(instance);
+                }
+                return Err(error);
+            }
+        };
         if let Some(mut new) = instance.current().and_then(|old| renewed(old, now)) {
-            let old_id = instance.current().and_then(|old| old.id);
-            let copy = old_id.and_then(|id| self.open_copy(&mut instance, id, now));
             match (instance.current(), copy) {
                 (Some(old), Some(copy)) => take_place(old, copy, old.start),
                 (Some(old), None) => {
@@ -122,6 +150,7 @@ impl<D: Disk> FileSource<D> {
         }
         self.watch_closing(key, now);
         self.events.push(Event::Dropped { reason: DropReason::Truncated, bytes: lost, files: u64::from(lost > 0) });
+        Ok(())
     }
 }
 

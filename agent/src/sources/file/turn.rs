@@ -65,8 +65,10 @@ impl<D: Disk> FileSource<D> {
     fn look(&mut self, key: InstanceKey, now: Now, buffer: &mut [u8]) -> Look {
         let Some(instance) = self.instance(key) else { return Look::Nothing };
         if instance.is_replaced() {
-            self.truncated(key, now);
-            return Look::Again;
+            return match self.truncated(key, now) {
+                Ok(()) => Look::Again,
+                Err(error) => self.unreadable(key, now, &error),
+            };
         }
         let at = instance.position();
         let is_mid_line = instance.is_mid_line;
@@ -149,10 +151,10 @@ impl<D: Disk> FileSource<D> {
                 }
                 Look::Again
             }
-            AtEnd::Truncated => {
-                self.truncated(key, now);
-                Look::Again
-            }
+            AtEnd::Truncated => match self.truncated(key, now) {
+                Ok(()) => Look::Again,
+                Err(error) => self.unreadable(key, now, &error),
+            },
         }
     }
 
