@@ -47,7 +47,14 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
                 self.tracker.confirm(sent.part, stream.key, joined.start);
                 Some((sent.position, sent.time_ns))
             }
-            FileLine::Ship => self.answered_before(stream, std_stream, print, joined.start.stream_position),
+            FileLine::Ship => {
+                let sent = self.answered_before(stream, std_stream, print, joined.start.stream_position);
+                if let Some((_, time_ns)) = sent.filter(|_| stream.file_time_ns == stream.last_time_ns) {
+                    // It is the newest that went out: the next one does not go back behind it.
+                    stream.last_time_ns = time_ns;
+                }
+                sent
+            }
         };
         if stream.handover.is_searching() {
             self.tracker.ahead_to(stream.key, 0);
