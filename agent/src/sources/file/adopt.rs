@@ -105,12 +105,12 @@ impl<D: Disk> FileSource<D> {
         key
     }
 
-    /// The last place that was answered for: in the newest file of which anything was.
+    /// The last place that was answered for: in the newest file of which anything was, in it or ahead of it.
     fn resume(&self, instance: &Instance<D::File>, std_stream: StdStream) -> Option<Resume> {
         instance.files.iter().rev().find_map(|file| {
             let saved = self.saved.get(&file.id?)?.streams.get(std_stream.index()).copied()?;
             let at = FilePosition { file: file.number, offset: saved.offset };
-            (saved.offset > 0).then_some(Resume { at, saved })
+            (saved.offset > 0 || saved.ahead > 0).then_some(Resume { at, saved })
         })
     }
 

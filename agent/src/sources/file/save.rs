@@ -158,7 +158,8 @@ fn saved_file<F>(instance: &Instance<F>, file: &Tracked<F>, marks: [Mark; 2]) ->
         let offset = match mark.at.file.cmp(&file.number) {
             std::cmp::Ordering::Greater => file.bytes,
             std::cmp::Ordering::Equal => mark.at.offset,
-            std::cmp::Ordering::Less => 0,
+            // Nothing of it is answered for.
+            std::cmp::Ordering::Less => return SavedStream::default(),
         };
         SavedStream { offset, position: mark.stream_position, last_time_ns: mark.last_time_ns, ahead: mark.ahead }
     });
