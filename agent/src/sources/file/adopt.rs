@@ -76,13 +76,23 @@ impl<D: Disk> FileSource<D> {
             Some(key) => key,
             None => self.appear(pod, container, restart, &instance),
         };
-        if let Some(slot) = self.instances.get_mut(key.0 as usize) {
-            *slot = Some(instance);
-        }
+        self.put_back(key, instance);
         self.watch_closing(key, now);
         self.names_vanished(key, &names);
         if has_more {
             self.enqueue(key);
+        }
+    }
+
+    /// Puts an instance back whose files may have other numbers now.
+    pub(super) fn put_back(&mut self, key: InstanceKey, instance: Instance<D::File>) {
+        for file in &instance.files {
+            if let Some(watch) = file.close_watch {
+                self.targets.insert(watch, Target::Close(key, file.number));
+            }
+        }
+        if let Some(slot) = self.instances.get_mut(key.0 as usize) {
+            *slot = Some(instance);
         }
     }
 
@@ -170,7 +180,8 @@ impl<D: Disk> FileSource<D> {
             // The live file was replaced by a copy of itself: what was read of it is read.
             file.start = if place == instance.current { instance.offset } else { file.bytes };
         }
-        instance.push(file, now);
+        // Mostly the newest; but a name that stood for a file that is known may stand for a later one of it now.
+        instance.push_by_name(file, now);
         true
     }
 

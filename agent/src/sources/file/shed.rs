@@ -3,7 +3,7 @@
 use super::disk::{Disk, LogFile};
 use super::identity::identify;
 use super::instance::{Instance, Tracked};
-use super::{Event, FileSource, InstanceKey, Target};
+use super::{Event, FileSource, InstanceKey};
 use crate::metrics::label::DropReason;
 use crate::types::position::FileId;
 use crate::types::time::Now;
@@ -65,6 +65,21 @@ impl<D: Disk> FileSource<D> {
         Some((bytes, true))
     }
 
+    /// Takes in what a file holds now, unless a copy of that was met before and is to be read: then in its stead.
+    fn take_in(&mut self, instance: &mut Instance<D::File>, new: Tracked<D::File>, now: Now) {
+        let mut later = instance.files.iter_mut().skip(instance.current + 1);
+        let Some(copy) = later.find(|file| file.id.is_some() && file.id == new.id) else {
+            return instance.push_by_name(new, now);
+        };
+        for watch in copy.take_watches() {
+            self.targets.remove(&watch);
+            self.disk.unwatch(watch);
+        }
+        instance.aliases.extend(copy.name.take().zip(copy.id).map(|(name, id)| (name, copy.inode, id)));
+        let start = copy.start;
+        take_place(copy, new, start);
+    }
+
     /// Opens the gzipped or copied form of the file with this identity, where there is one.
     ///
     /// # Errors
@@ -121,9 +136,7 @@ impl<D: Disk> FileSource<D> {
             Ok(copy) => copy,
             Err(error) => {
                 instance.is_unwatched = true;
-                if let Some(slot) = self.instances.get_mut(key.0 as usize) {
-                    *slot = Some(instance);
-                }
+                self.put_back(key, instance);
                 return Err(error);
             }
         };
@@ -138,16 +151,9 @@ impl<D: Disk> FileSource<D> {
             }
             let open = new.file.as_mut();
             new.id = open.and_then(|open| identify(&instance.folder, instance.restart, open).ok().flatten());
-            instance.push_by_name(new, now);
-            for file in &instance.files {
-                if let Some(watch) = file.close_watch {
-                    self.targets.insert(watch, Target::Close(key, file.number));
-                }
-            }
+            self.take_in(&mut instance, new, now);
         }
-        if let Some(slot) = self.instances.get_mut(key.0 as usize) {
-            *slot = Some(instance);
-        }
+        self.put_back(key, instance);
         self.watch_closing(key, now);
         self.events.push(Event::Dropped { reason: DropReason::Truncated, bytes: lost, files: u64::from(lost > 0) });
         Ok(())
