@@ -111,7 +111,7 @@ fn pipeline(
     let log_dir = disk.log_dir().to_path_buf();
     let tap = tap(&log_dir)?;
     let skips_existing = config.start_at == StartAt::End && loaded.is_first_start;
-    let source = FileSource::new(disk, log_dir, config.backlog_bytes_max, loaded.positions.files, skips_existing);
+    let source = FileSource::new(disk, log_dir, config.backlog_bytes_max, loaded.positions, skips_existing);
     let seed = clock.now().wall_ns.cast_unsigned() ^ u64::from(std::process::id());
     let pipeline = Pipeline::new(Settings::new(config, seed), source, tap, recovered, Arc::clone(metrics));
     Ok((journal, pipeline))

@@ -177,7 +177,7 @@ mod tests {
             is_finished: false,
             streams: [stream; 2],
         };
-        Positions { files: vec![file] }
+        Positions { files: vec![file], ahead: Vec::new() }
     }
 
     #[test]

@@ -22,7 +22,7 @@ mod turn;
 use crate::limits::RESCAN_INTERVAL;
 use crate::metrics::label::{DropReason, RescanWhy};
 use crate::types::position::{FileId, FilePosition};
-use crate::types::saved::{SavedFile, SavedStream};
+use crate::types::saved::{Positions, SavedAhead, SavedFile, SavedStream};
 use crate::types::time::Now;
 use disk::{Change, Disk, WatchId};
 use instance::{Instance, Pace};
@@ -159,6 +159,8 @@ pub struct FileSource<D: Disk> {
     held: Vec<InstanceKey>,
     timers: BinaryHeap<Reverse<(Duration, InstanceKey)>>,
     saved: HashMap<FileId, SavedFile>,
+    /// Of the last run too, of instances of which no file had a first line.
+    saved_ahead: Vec<SavedAhead>,
     /// Files of the last run that were found again.
     met: HashSet<FileId>,
     refused: HashSet<PathBuf>,
@@ -172,10 +174,10 @@ pub struct FileSource<D: Disk> {
 }
 
 impl<D: Disk> FileSource<D> {
-    /// A source over `log_dir`. `saved` are the files of the last run; with `skips_existing` a file that exists at
+    /// A source over `log_dir`. `saved` is what the last run left; with `skips_existing` a file that exists at
     /// the first scan and is not among them begins at its end.
     #[must_use]
-    pub fn new(disk: D, log_dir: PathBuf, backlog_bytes_max: u64, saved: Vec<SavedFile>, skips_existing: bool) -> Self {
+    pub fn new(disk: D, log_dir: PathBuf, backlog_bytes_max: u64, saved: Positions, skips_existing: bool) -> Self {
         Self {
             disk,
             log_dir,
@@ -188,7 +190,8 @@ impl<D: Disk> FileSource<D> {
             queue: VecDeque::new(),
             held: Vec::new(),
             timers: BinaryHeap::new(),
-            saved: saved.into_iter().map(|file| (file.id, file)).collect(),
+            saved: saved.files.into_iter().map(|file| (file.id, file)).collect(),
+            saved_ahead: saved.ahead,
             met: HashSet::new(),
             refused: HashSet::new(),
             put_off: BTreeMap::new(),

@@ -35,11 +35,33 @@ pub struct SavedFile {
     pub streams: [SavedStream; 2],
 }
 
+impl SavedAhead {
+    /// Whether it is of this container instance.
+    #[must_use]
+    pub fn is_of(&self, folder: &str, restart: u32) -> bool {
+        self.folder == folder && self.restart == restart
+    }
+}
+
 /// The saved positions.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Positions {
     /// In the order in which they were written, per container.
     pub files: Vec<SavedFile>,
+    /// What is ahead of files that have no first line yet.
+    #[serde(default)]
+    pub ahead: Vec<SavedAhead>,
+}
+
+/// What is answered for of a container instance whose files show none of it yet.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct SavedAhead {
+    /// As in [`SavedFile`].
+    pub folder: String,
+    /// Restart counter of the container instance.
+    pub restart: u32,
+    /// As in [`SavedStream`]: stdout, then stderr.
+    pub ahead: [u64; 2],
 }
 
 /// What the journal tells of the time between the last saved positions and the end of the last run.

@@ -158,7 +158,7 @@ impl Life {
         seed: u64,
     ) -> Self {
         let disk = FakeDisk(Rc::clone(fs));
-        let saved = data.positions().files;
+        let saved = data.positions();
         let source = FileSource::new(disk, log_dir.to_path_buf(), setup.backlog_bytes_max, saved, false);
         let metrics = Arc::new(Metrics::default());
         kernel.borrow_mut().agent_starts();

@@ -62,7 +62,13 @@ impl Node {
         let folder = tempfile::tempdir().unwrap();
         let config = crate::config::read(config, &|_| Some("n".into())).unwrap();
         let disk = OsDisk::new(folder.path(), &[]).unwrap();
-        let source = FileSource::new(disk, folder.path().to_path_buf(), 1 << 30, Vec::new(), false);
+        let source = FileSource::new(
+            disk,
+            folder.path().to_path_buf(),
+            1 << 30,
+            crate::types::saved::Positions::default(),
+            false,
+        );
         let metrics = Arc::new(Metrics::default());
         let recovered = Recovered::default();
         let pipeline = Pipeline::new(Settings::new(&config, 1), source, None, recovered, Arc::clone(&metrics));

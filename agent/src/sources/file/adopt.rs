@@ -8,6 +8,7 @@ use super::identity::identify;
 use super::instance::{Instance, Pace, Tracked};
 use super::{Event, FileSource, InstanceKey, Resume, Target};
 use crate::types::position::{FileId, FilePosition, StdStream};
+use crate::types::saved::SavedStream;
 use crate::types::time::Now;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -117,10 +118,21 @@ impl<D: Disk> FileSource<D> {
 
     /// The last place that was answered for: in the newest file of which anything was, in it or ahead of it.
     fn resume(&self, instance: &Instance<D::File>, std_stream: StdStream) -> Option<Resume> {
-        instance.files.iter().rev().find_map(|file| {
+        let in_files = instance.files.iter().rev().find_map(|file| {
             let saved = self.saved.get(&file.id?)?.streams.get(std_stream.index()).copied()?;
             let at = FilePosition { file: file.number, offset: saved.offset };
             (saved.offset > 0 || saved.ahead > 0).then_some(Resume { at, saved })
+        });
+        in_files.or_else(|| {
+            let mut left = self.saved_ahead.iter();
+            let ahead = left
+                .find(|saved| saved.is_of(&instance.folder, instance.restart))?
+                .ahead
+                .get(std_stream.index())
+                .copied()?;
+            let file = instance.files.front()?;
+            let at = FilePosition { file: file.number, offset: file.start };
+            (ahead > 0).then_some(Resume { at, saved: SavedStream { ahead, ..SavedStream::default() } })
         })
     }
 

@@ -6,7 +6,7 @@ use super::{Event, FileSource, InstanceKey};
 use crate::limits::COPY_FOUND_WITHIN;
 use crate::metrics::label::DropReason;
 use crate::types::position::{FileId, FilePosition, Mark, StdStream};
-use crate::types::saved::{Positions, SavedFile, SavedStream};
+use crate::types::saved::{Positions, SavedAhead, SavedFile, SavedStream};
 use crate::types::time::Now;
 use std::collections::{BTreeMap, HashSet};
 
@@ -16,13 +16,15 @@ pub type Answered<'a> = &'a dyn Fn(InstanceKey) -> Option<[Mark; 2]>;
 impl<D: Disk> FileSource<D> {
     /// The positions as they are to be saved, and forgets files that are finished, deleted and answered for.
     pub fn save(&mut self, now: Now, answered: Answered<'_>) -> Positions {
-        let mut files = Vec::new();
+        let (mut files, mut ahead) = (Vec::new(), Vec::new());
         for (place, slot) in self.instances.iter_mut().enumerate() {
             let Some(instance) = slot else { continue };
             let key = InstanceKey(u32::try_from(place).unwrap_or(u32::MAX));
             let marks = answered(key);
             if let Some(marks) = marks {
                 forget_answered(instance, marks, now);
+                ahead.extend(saved_ahead(instance, marks));
+                self.saved_ahead.retain(|saved| !saved.is_of(&instance.folder, instance.restart));
             }
             for file in &instance.files {
                 match marks {
@@ -38,7 +40,12 @@ impl<D: Disk> FileSource<D> {
             let is_missing = |saved: &&SavedFile| !self.met.contains(&saved.id) && !here.contains(&saved.id);
             files.extend(self.saved.values().filter(is_missing).cloned());
         }
-        Positions { files }
+        // Those of which the pod is not known yet, or that were not found again for now.
+        let is_here =
+            |saved: &SavedAhead| self.instances.iter().flatten().any(|one| saved.is_of(&one.folder, one.restart));
+        self.saved_ahead.retain(|saved| now.mono < COPY_FOUND_WITHIN || is_here(saved));
+        ahead.extend(self.saved_ahead.iter().cloned());
+        Positions { files, ahead }
     }
 
     /// An instance is not wanted any more: forgets it, but for how far it was answered for.
@@ -152,6 +159,13 @@ fn held_file<F>(instance: &Instance<F>, file: &Tracked<F>, saved: Option<&SavedF
     })
 }
 
+fn saved_ahead<F>(instance: &Instance<F>, marks: [Mark; 2]) -> Option<SavedAhead> {
+    let ahead = marks.map(|mark| mark.ahead);
+    let is_nameless = instance.files.front().is_some_and(|file| file.id.is_none());
+    let (folder, restart) = (instance.folder.clone(), instance.restart);
+    (is_nameless && ahead != [0, 0]).then_some(SavedAhead { folder, restart, ahead })
+}
+
 fn saved_file<F>(instance: &Instance<F>, file: &Tracked<F>, marks: [Mark; 2]) -> Option<SavedFile> {
     let streams = [StdStream::Stdout, StdStream::Stderr].map(|std_stream| {
         let mark = marks.get(std_stream.index()).copied().unwrap_or_default();
@@ -210,7 +224,13 @@ mod tests {
         fs::write(&path, b"").unwrap();
         let disk = OsDisk::new(folder.path(), &[]).unwrap();
         let log_dir = disk.log_dir().to_path_buf();
-        let mut source = FileSource::new(disk, log_dir, 1 << 20, vec![saved.clone(), of_before.clone()], false);
+        let mut source = FileSource::new(
+            disk,
+            log_dir,
+            1 << 20,
+            Positions { files: vec![saved.clone(), of_before.clone()], ahead: Vec::new() },
+            false,
+        );
         source.tick(at(0), &|_, _| true, &mut Vec::new());
         fs::write(&path, LINE).unwrap();
         source.tick(at(10_000), &|_, _| true, &mut Vec::new());

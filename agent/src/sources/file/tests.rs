@@ -3,6 +3,7 @@
 use super::disk::{Change, Disk, Inode, Name, OpenError, WatchId};
 use super::os::{OsDisk, OsFile};
 use super::{Event, FileSource, InstanceKey, Read};
+use crate::types::saved::Positions;
 use crate::types::time::Now;
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -94,7 +95,7 @@ impl Tried {
         let disk = OsDisk::new(folder.path(), &[]).unwrap();
         let log_dir = disk.log_dir().to_path_buf();
         let disk = Meddled { disk, at, act };
-        let source = FileSource::new(disk, log_dir, 1 << 20, Vec::new(), false);
+        let source = FileSource::new(disk, log_dir, 1 << 20, Positions::default(), false);
         Self { folder, source, mono: Duration::ZERO, events: Vec::new() }
     }
 
