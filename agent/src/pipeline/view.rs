@@ -47,6 +47,15 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
         rows
     }
 
+    /// Lines that went out without their log file, and that it has not shown: it is not certain where they stand, so after
+    /// a restart they go out again when it shows them.
+    #[must_use]
+    pub fn unplaced_lines(&self) -> usize {
+        let ready = self.containers.values().filter_map(|container| container.ready.as_ref());
+        let unplaced = ready.flat_map(|ready| &ready.streams).filter(|stream| stream.handover.is_searching());
+        unplaced.map(|stream| stream.handover.pending().len()).sum()
+    }
+
     fn why(&self, state: Option<&StreamState>) -> String {
         let Some(state) = state else { return "its pod is not known yet".to_owned() };
         match self.delivery.trouble_of(state.key) {

@@ -94,6 +94,13 @@ impl DataThread {
         } else {
             warn!("not everything could be delivered in time; it is sent after the next start");
         }
+        let unplaced = self.pipeline.unplaced_lines();
+        if unplaced > 0 {
+            warn!(
+                "{unplaced} lines were delivered that their log files have not shown (is the runtime's disk full?); if they \
+                 do, these lines are sent a second time after the next start"
+            );
+        }
         self.pipeline.save(self.clock.now(), true, &mut self.shell);
         self.shell.storage.end();
         Ok(())

@@ -278,6 +278,7 @@ impl Play {
         let now = self.now(life.started);
         self.node.book.has_died |= !life.pipeline.is_settled();
         life.way.dies_in = None;
+        self.unconfirmed += life.pipeline.unplaced_lines() as u64;
         life.pipeline.save(now, true, &mut life.way);
         for saved in std::mem::take(&mut life.way.saves) {
             rules::positions(&self.node.book, &saved)?;
