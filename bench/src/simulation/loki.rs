@@ -283,6 +283,10 @@ impl Loki {
                 format!("{:?}", String::from_utf8_lossy(line.text.get(same..).unwrap_or_default())),
             ));
         }
+        if line.stored.as_ref().is_some_and(|first| *first != new) && is_displaced(book, number) {
+            return book.tell(|| format!("  line {number} came again, as nobody knows where it stands"));
+        }
+        let line = &mut book.lines[number];
         line.arrivals += 1;
         let is_relabelled = book.relabelled.contains(&book.streams[line.stream].pod);
         if book.lines[number].stored.is_some() {
@@ -334,6 +338,16 @@ impl Loki {
 fn has_lost_its_beginning(book: &Book, number: usize) -> bool {
     let line = &book.lines[number];
     book.has_died && line.stored.is_some() && line.start.is_some_and(|(file, _)| book.files[file].names == 0)
+}
+
+/// Whether it went out ahead of a file before which another one was deleted: after a restart its stream position is not
+/// known then, and with it not that it went out.
+fn is_displaced(book: &Book, number: usize) -> bool {
+    let place = book.lines[number].start.map(|(file, _)| book.files[file].place);
+    let is_gone_before = |(instance, order)| {
+        book.files.iter().any(|file| file.names == 0 && file.place.0 == instance && file.place.1 < order)
+    };
+    book.has_lost_places && place.is_some_and(is_gone_before)
 }
 
 /// The same of its end: what comes again is then its beginning alone.

@@ -297,6 +297,7 @@ impl Play {
         self.unconfirmed += life.metrics.unconfirmed_lines.get();
         self.ahead += life.metrics.lines.get(LineSource::Ebpf);
         self.restarts += 1;
+        self.node.book.has_lost_places |= self.kernel.borrow().is_on;
     }
 
     fn after_end(&mut self) {
