@@ -118,14 +118,20 @@ impl Sample {
         PathBuf::from(format!("{}.bytes", self.world.ledger(&self.pod, attempt).display()))
     }
 
+    /// SIGTERM, so that it ends soon.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn end(&self) -> Result<()> {
+        self.logger.as_ref().map_or(Ok(()), terminate)
+    }
+
     /// SIGTERM, then waits until the last line is in the file.
     ///
     /// # Errors
     /// The producer failed, or the logger could not write.
     pub fn stop(&mut self) -> Result<()> {
-        if let Some(logger) = &self.logger {
-            terminate(logger)?;
-        }
+        self.end()?;
         self.wait()
     }
 

@@ -192,6 +192,8 @@ impl Stage {
     /// # Errors
     /// A program failed.
     pub fn stop_containers(&mut self) -> Result<(u64, u64)> {
+        // All at once, as the others would write on while one ends.
+        self.samples.iter().try_for_each(Sample::end)?;
         self.samples.iter_mut().try_for_each(Sample::stop)?;
         let lines = self.samples.iter().map(Sample::lines).sum();
         Ok((lines, self.samples.iter().map(Sample::bytes).sum()))
