@@ -7,7 +7,8 @@ use crate::clock;
 use crate::sample::terminate;
 use anyhow::{Context, Result, bail};
 use std::fs::File;
-use std::net::{SocketAddr, TcpListener};
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -57,6 +58,40 @@ impl AgentSettings {
             quote(&self.loki_url),
             quote(&self.admin.to_string()),
             self.more
+        )
+    }
+}
+
+impl AgentSettings {
+    /// Status and body of an admin page; status 0 while nobody listens.
+    #[must_use]
+    pub fn page(&self, page: &str) -> (u16, String) {
+        let Ok(mut connection) = TcpStream::connect(self.admin) else { return (0, String::new()) };
+        let mut answer = String::new();
+        let asked = write!(connection, "GET {page} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        if asked.is_err() || connection.read_to_string(&mut answer).is_err() {
+            return (0, String::new());
+        }
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_default();
+        (head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0), body.to_owned())
+    }
+
+    /// The value of a metric, named as in `/metrics` without `penstock_`; 0 where it is not there.
+    #[must_use]
+    pub fn metric(&self, name: &str) -> f64 {
+        let (_, text) = self.page("/metrics");
+        let value = |line: &str| line.strip_prefix("penstock_")?.strip_prefix(name)?.strip_prefix(' ')?.parse().ok();
+        text.lines().find_map(value).unwrap_or(0.0)
+    }
+
+    /// How many lines went out from each witness, in words.
+    #[must_use]
+    pub fn witnesses(&self) -> String {
+        let ahead = self.metric("lines_total{source=\"ebpf\"}");
+        let file = self.metric("lines_total{source=\"file\"}");
+        let share = if ahead + file > 0.0 { ahead / (ahead + file) * 100.0 } else { 0.0 };
+        format!(
+            "witnesses: {ahead} lines from the kernel, ahead of their log files ({share:.1} %), {file} from the files"
         )
     }
 }

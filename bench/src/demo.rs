@@ -79,7 +79,7 @@ pub fn run(args: &DemoArgs, store: &dyn Store) -> Result<bool> {
     println!("receiver: {}\n", store.url());
     load.start()?;
     let ran = watch(args, store, &mut load, &mut agent, &stop);
-    finish(store, load, agent, folder.path().join("penstock.log"), ran)
+    finish(store, load, (agent, &settings), folder.path().join("penstock.log"), ran)
 }
 
 /// The table, until time is up or somebody ends it.
@@ -124,15 +124,22 @@ fn watch(
     Ok(())
 }
 
-fn finish(store: &dyn Store, mut load: Load, mut agent: AgentProcess, log: PathBuf, ran: Result<()>) -> Result<bool> {
+fn finish(
+    store: &dyn Store,
+    mut load: Load,
+    (mut agent, settings): (AgentProcess, &AgentSettings),
+    log: PathBuf,
+    ran: Result<()>,
+) -> Result<bool> {
     load.stop()?;
     ran?;
     let lines = load.lines();
     drain(store, lines, &mut agent)?;
-    let last_words = agent.last_words();
+    let (last_words, witnesses) = (agent.last_words(), settings.witnesses());
     let status = agent.stop(Duration::from_secs(25)).with_context(|| format!("its log is {}", log.display()))?;
     let result = compare(&load.written()?, store);
-    println!("\ntally: {result}");
+    println!("\n{witnesses}");
+    println!("tally: {result}");
     println!("agent: {status} after SIGTERM");
     if !result.is_exact() || !status.success() {
         println!("the agent's last words:\n{last_words}");

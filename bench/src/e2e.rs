@@ -112,6 +112,7 @@ fn with_agent(
     world.run_all(cases)?;
     let lines = written.values().flatten().map(|one| one.hashes.len() as u64).sum();
     drain(store, lines, &mut agent)?;
+    println!("{}", settings.witnesses());
     let last_words = agent.last_words();
     let status = agent.stop(Duration::from_secs(25))?;
     let tally = compare(written, store);

@@ -8,8 +8,7 @@ use penstock_bench::clock;
 use penstock_bench::pods::{SamplePod, kubectl_json};
 use penstock_bench::receiver::{Receiver, ReceiverConfig, StoredEntry};
 use std::fs::{self, File};
-use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::time::{Duration, UNIX_EPOCH};
@@ -167,23 +166,12 @@ impl World {
         self.entries().iter().map(|entry| String::from_utf8_lossy(&entry.line).into_owned()).collect()
     }
 
-    /// Status and body of an admin page; status 0 while nobody listens.
     pub(crate) fn get(&self, page: &str) -> (u16, String) {
-        let Ok(mut connection) = TcpStream::connect(self.settings.admin) else { return (0, String::new()) };
-        let mut answer = String::new();
-        let asked = write!(connection, "GET {page} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
-        if asked.is_err() || connection.read_to_string(&mut answer).is_err() {
-            return (0, String::new());
-        }
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_default();
-        (head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0), body.to_owned())
+        self.settings.page(page)
     }
 
-    /// The value of a metric, named as in `/metrics` without `penstock_`; 0 where it is not there.
     pub(crate) fn metric(&self, name: &str) -> f64 {
-        let (_, text) = self.get("/metrics");
-        let value = |line: &str| line.strip_prefix("penstock_")?.strip_prefix(name)?.strip_prefix(' ')?.parse().ok();
-        text.lines().find_map(value).unwrap_or(0.0)
+        self.settings.metric(name)
     }
 
     pub(crate) fn until_metric(&self, name: &str, least: f64) {
