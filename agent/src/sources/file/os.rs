@@ -63,10 +63,8 @@ impl LogFile for OsFile {
 #[derive(Debug)]
 pub struct OsDisk {
     log_dir: PathBuf,
-    /// Where symlinks may lead.
+    /// Where symlinks may lead, as configured: each is resolved when it is needed, as it may come later than the agent.
     link_dirs: Vec<PathBuf>,
-    /// Where files themselves may be: these and `log_dir`.
-    file_dirs: Vec<PathBuf>,
     folders: OwnedFd,
     growth: OwnedFd,
 }
@@ -79,11 +77,9 @@ impl OsDisk {
     pub fn new(log_dir: &Path, link_dirs: &[PathBuf]) -> io::Result<Self> {
         let flags = CreateFlags::NONBLOCK | CreateFlags::CLOEXEC;
         let log_dir = log_dir.canonicalize()?;
-        let link_dirs: Vec<PathBuf> = link_dirs.iter().filter_map(|dir| dir.canonicalize().ok()).collect();
         Ok(Self {
-            file_dirs: link_dirs.iter().chain([&log_dir]).cloned().collect(),
             log_dir,
-            link_dirs,
+            link_dirs: link_dirs.to_vec(),
             folders: inotify::init(flags)?,
             growth: inotify::init(flags)?,
         })
@@ -113,22 +109,18 @@ impl OsDisk {
         }
     }
 
-    fn check_place(&self, file: &File, allowed: &[PathBuf]) -> Result<(), OpenError> {
-        let path = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
-        if allowed.iter().any(|dir| path.starts_with(dir)) { Ok(()) } else { Err(OpenError::LeadsOut(path)) }
+    /// Whether a link may lead to this path, in which no symlink is left.
+    fn may_lead_to(&self, path: &Path) -> bool {
+        self.link_dirs.iter().any(|dir| dir.canonicalize().is_ok_and(|dir| path.starts_with(dir)))
     }
 
     fn open_plain(&self, path: &Path) -> Result<File, OpenError> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let (file, allowed) = match rustix::fs::open(path, flags, Mode::empty()) {
-            // What docker rotated lies beside the file to which its link leads.
-            Ok(fd) => (File::from(fd), &*self.file_dirs),
+        let (file, is_link) = match rustix::fs::open(path, flags, Mode::empty()) {
+            Ok(fd) => (File::from(fd), false),
             Err(Errno::LOOP) => {
                 let target = path.canonicalize().map_err(gone_or)?;
-                (
-                    File::from(rustix::fs::open(&target, flags, Mode::empty()).map_err(|e| gone_or(e.into()))?),
-                    &*self.link_dirs,
-                )
+                (File::from(rustix::fs::open(&target, flags, Mode::empty()).map_err(|e| gone_or(e.into()))?), true)
             }
             Err(error) => return Err(gone_or(error.into())),
         };
@@ -136,8 +128,10 @@ impl OsDisk {
         {
             return Err(OpenError::NotAFile);
         }
-        self.check_place(&file, allowed)?;
-        Ok(file)
+        let place = std::fs::read_link(by_descriptor(&file))?;
+        // What docker rotated lies beside the file to which its link leads.
+        let is_own = !is_link && place.starts_with(&self.log_dir);
+        if is_own || self.may_lead_to(&place) { Ok(file) } else { Err(OpenError::LeadsOut(place)) }
     }
 
     fn watch(&self, growth: bool, path: impl rustix::path::Arg, flags: WatchFlags) -> io::Result<WatchId> {
@@ -162,8 +156,8 @@ fn name_event(events: ReadFlags) -> Option<NameEvent> {
     known.into_iter().find(|(flag, _)| events.contains(*flag)).map(|(_, what)| what)
 }
 
-fn by_descriptor(file: &OsFile) -> String {
-    format!("/proc/self/fd/{}", file.file().as_raw_fd())
+fn by_descriptor(file: &File) -> String {
+    format!("/proc/self/fd/{}", file.as_raw_fd())
 }
 
 impl Disk for OsDisk {
@@ -192,7 +186,7 @@ impl Disk for OsDisk {
     fn link_target(&mut self, path: &Path) -> Option<PathBuf> {
         std::fs::read_link(path).ok()?;
         let target = path.canonicalize().ok()?;
-        self.link_dirs.iter().any(|dir| target.starts_with(dir)).then_some(target)
+        self.may_lead_to(&target).then_some(target)
     }
 
     fn watch_folder(&mut self, folder: &Path) -> io::Result<WatchId> {
@@ -206,11 +200,11 @@ impl Disk for OsDisk {
     }
 
     fn watch_close(&mut self, file: &OsFile) -> Option<WatchId> {
-        self.watch(false, by_descriptor(file), WatchFlags::CLOSE_WRITE).ok()
+        self.watch(false, by_descriptor(file.file()), WatchFlags::CLOSE_WRITE).ok()
     }
 
     fn watch_growth(&mut self, file: &OsFile) -> Option<WatchId> {
-        self.watch(true, by_descriptor(file), WatchFlags::MODIFY | WatchFlags::ONESHOT).ok()
+        self.watch(true, by_descriptor(file.file()), WatchFlags::MODIFY | WatchFlags::ONESHOT).ok()
     }
 
     /// A read lease is refused while a writer is there (`fcntl(2)`). It is given back at once; who opens the file for
@@ -270,6 +264,24 @@ impl Disk for OsDisk {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_link_may_lead_to_a_folder_that_came_after_the_agent() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        let (logs, docker) = (root.join("pods"), root.join("docker"));
+        std::fs::create_dir(&logs).unwrap();
+        let mut disk = OsDisk::new(&logs, std::slice::from_ref(&docker)).unwrap();
+        std::fs::create_dir(&docker).unwrap();
+        for (file, link) in [(docker.join("a.log"), logs.join("0.log")), (root.join("secret"), logs.join("1.log"))] {
+            File::create(&file).unwrap();
+            std::os::unix::fs::symlink(&file, &link).unwrap();
+        }
+        assert!(disk.open(&logs.join("0.log"), false).is_ok());
+        assert_eq!(disk.link_target(&logs.join("0.log")), Some(docker.join("a.log")));
+        assert!(matches!(disk.open(&logs.join("1.log"), false), Err(OpenError::LeadsOut(_))));
+        assert!(disk.open(&docker.join("a.log"), false).is_ok(), "what docker rotated");
+    }
 
     #[test]
     fn a_writer_is_seen_while_it_is_there() {
