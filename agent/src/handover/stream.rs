@@ -6,11 +6,11 @@
 //!    ▲                                    │  ▲                              │  ▲
 //!    └── gap, skipped runs, mismatch, ────┘  └─── its lines are found ──────┘  │
 //!    │   pipe gone, memory full                                                │
-//!    └───────────── file at rest for 2 s, the pipe is certainly this one ──────┘
+//!    └──── file at rest for 2 s, or lines passed over; certainly this pipe ────┘
 //! ```
 //! Lines shipped ahead stay pending until the file shows them, also after a fall-back to the file.
 
-use super::align::{RUN_BYTES_MIN, RUN_LINES_MIN, Recent, align, from_start, in_file};
+use super::align::{RUN_BYTES_MIN, RUN_LINES_MIN, Recent, align, from_start, in_file, passed_over};
 use super::fingerprint::Fingerprint;
 use super::pending::{Pending, Sent};
 use super::window::Window;
@@ -32,6 +32,8 @@ pub enum Why {
     FromStart,
     /// The file does not grow.
     AtRest,
+    /// The file shows a line, but not those that were captured before it.
+    PassedOver,
     /// Captured bytes are missing.
     Gap,
     /// The kernel skipped runs of the program.
@@ -57,6 +59,7 @@ impl Why {
             Self::Aligned => "aligned",
             Self::FromStart => "from_start",
             Self::AtRest => "file_at_rest",
+            Self::PassedOver => "passed_over",
             Self::Gap => "gap",
             Self::Skipped => "skipped_runs",
             Self::Mismatch => "mismatch",
@@ -297,6 +300,29 @@ impl Handover {
         self.is_searching = true;
         self.run = (0, 0);
         self.change(Mode::Alone, Why::AtRest);
+        true
+    }
+
+    /// Whether [`Handover::go_past`] is worth a look: the file was silent before a line of this time.
+    #[must_use]
+    pub fn may_go_past(&self, time_ns: i64) -> bool {
+        self.mode == Mode::File && self.pending.is_empty() && self.recent.was_silent(time_ns)
+    }
+
+    /// The file is about to show a line, and passed over captured ones before it: these are shipped now, alone. `window` is
+    /// left with them and what follows. `is_this_one` as in [`Handover::go_ahead`].
+    pub fn go_past(&mut self, window: &mut Window, is_this_one: bool, print: Fingerprint, time_ns: i64) -> bool {
+        if !is_this_one || !self.may_go_past(time_ns) {
+            return false;
+        }
+        let Some(before) = passed_over(window, &self.recent, print, time_ns) else { return false };
+        if !window.is_whole_from(before) {
+            return false;
+        }
+        (0..before).for_each(|_| window.drop_first());
+        self.is_searching = true;
+        self.run = (0, 0);
+        self.change(Mode::Alone, Why::PassedOver);
         true
     }
 

@@ -25,6 +25,8 @@ const TRIES_MAX: u32 = 16;
 enum Attempt {
     Ahead,
     Alone,
+    /// Before the file's next line, with this fingerprint and time.
+    Past(Fingerprint, i64),
 }
 
 impl<D: Disk, T: Tap> Pipeline<D, T> {
@@ -32,16 +34,24 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
     /// position until it is answered for.
     pub(in crate::pipeline) fn is_to_be_shipped(
         &mut self,
+        key: InstanceKey,
         ready: &mut Ready,
         std_stream: StdStream,
         joined: &Joined<'_>,
         now: Now,
     ) -> bool {
-        let Some(stream) = ready.streams.get_mut(std_stream.index()) else { return true };
+        let Some(stream) = ready.streams.get(std_stream.index()) else { return true };
         if self.capture.tap.is_none() && joined.start.stream_position >= stream.recovered_ahead_to {
             return true;
         }
-        let print = Fingerprint::of(&joined.record);
+        let (print, time_ns) = (Fingerprint::of(&joined.record), joined.record.time_ns);
+        if stream.handover.may_go_past(time_ns)
+            && let Some(cookie) = stream.pipe.or_else(|| self.capture.pipes.certain(key, std_stream))
+            && self.may_ship_captured(key, ready, time_ns, now)
+        {
+            self.begin_captured(key, ready, std_stream, cookie, Attempt::Past(print, time_ns), now);
+        }
+        let Some(stream) = ready.streams.get_mut(std_stream.index()) else { return true };
         let sent = match stream.handover.file_line(print, joined.record.time_ns, now.mono) {
             FileLine::Confirmed(sent) => {
                 self.tracker.confirm(sent.part, stream.key, joined.start);
@@ -159,6 +169,7 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
         let has_begun = match attempt {
             Attempt::Ahead => stream.handover.go_ahead(&mut pipe.window, is_this_one),
             Attempt::Alone => stream.handover.go_alone(&mut pipe.window, is_this_one, now.wall_ns, now.mono),
+            Attempt::Past(print, time_ns) => stream.handover.go_past(&mut pipe.window, is_this_one, print, time_ns),
         };
         if has_begun {
             (stream.pipe, stream.tries) = (Some(cookie), 0);
