@@ -4,8 +4,9 @@
 //! left behind; dropping it ends it.
 
 use crate::clock;
-use crate::sample::terminate;
+use crate::sample::{signal, terminate};
 use anyhow::{Context, Result, bail};
+use rustix::process::Signal;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -168,6 +169,14 @@ impl AgentProcess {
             None => Ok(()),
             Some(status) => bail!("the agent ended with {status}; its last words:\n{}", self.last_words()),
         }
+    }
+
+    /// SIGSTOP, or SIGCONT.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn hold(&self, still: bool) -> Result<()> {
+        signal(&self.child, if still { Signal::STOP } else { Signal::CONT })
     }
 
     /// SIGKILL, as a crash.
