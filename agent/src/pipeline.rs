@@ -220,7 +220,7 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
             self.release_gone();
             self.go_alone_where_due(now);
             self.tell_handover();
-            self.tell_capture();
+            self.tell_capture(now);
             self.show_gauges();
         }
     }

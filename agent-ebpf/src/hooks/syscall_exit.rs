@@ -14,6 +14,7 @@ use aya_ebpf::EbpfContext;
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_get_current_task, bpf_ktime_get_ns};
 use aya_ebpf::macros::{btf_tracepoint, raw_tracepoint};
 use aya_ebpf::programs::{BtfTracePointContext, RawTracePointContext};
+use aya_log_ebpf::warn;
 use penstock_ebpf::{FLAG_FIRST, PipeKey, PipeState, RecordHead};
 
 /// `sys_exit(struct pt_regs *, long)`
@@ -26,7 +27,10 @@ fn syscall_exit_btf(context: BtfTracePointContext) -> i32 {
         && let Some(buffers) = buffers(number)
         && is_reader()
     {
-        let _left_out = returned(regs, buffers, result as u64);
+        if returned(regs, buffers, result as u64).is_some_and(|left_out| left_out > 0) {
+            let reader = bpf_get_current_pid_tgid() >> 32;
+            warn!(&context, "bytes left a followed pipe, and cannot be copied; process {} took them", reader);
+        }
     }
     0
 }
@@ -41,7 +45,10 @@ fn syscall_exit_raw(context: RawTracePointContext) -> i32 {
         && let Some(buffers) = probe(regs, offset!(regs_number)).and_then(buffers)
         && is_reader()
     {
-        let _left_out = returned(regs, buffers, result as u64);
+        if returned(regs, buffers, result as u64).is_some_and(|left_out| left_out > 0) {
+            let reader = bpf_get_current_pid_tgid() >> 32;
+            warn!(&context, "bytes left a followed pipe, and cannot be copied; process {} took them", reader);
+        }
     }
     0
 }
@@ -63,9 +70,10 @@ fn buffers(number: u32) -> Option<u64> {
     }
 }
 
-/// A system call of a reader gave back `result`, which is positive.
+/// A system call of a reader gave back `result`, which is positive. Gives how many bytes left a followed pipe and could not
+/// be copied.
 #[inline(always)]
-fn returned(regs: u64, buffers: u64, result: u64) -> Option<()> {
+fn returned(regs: u64, buffers: u64, result: u64) -> Option<u64> {
     let (pipe, key) = pipe_at(probe(regs, offset!(regs_first))?)?;
     let state = PIPES.get_ptr_mut(&key)?;
     // SAFETY: `state` is a value of `PIPES`, here and below.
@@ -80,7 +88,7 @@ fn returned(regs: u64, buffers: u64, result: u64) -> Option<()> {
         add(unsafe { &raw mut (*state).unseen }, 1);
         // SAFETY: as above.
         unsafe { (*state).cursor = PipeState::CURSOR_UNKNOWN as u64 };
-        return None;
+        return Some(result);
     }
     let (pointer, segments) = (probe(regs, offset!(regs_second))?, probe(regs, offset!(regs_third))?);
     let ring = Ring::probe(pipe)?;
@@ -101,8 +109,7 @@ fn returned(regs: u64, buffers: u64, result: u64) -> Option<()> {
     let head = RecordHead { cookie, sequence: 0, read_ns, written_ns: 0, length: 0, flags };
     // SAFETY: a value of `JOBS`, this processor's own.
     unsafe { job.write(Job { head, unseen: 0, buffers, pointer, segments, skip: 0, left: result, here: 0, room: 0 }) };
-    copy(state, job);
-    Some(())
+    Some(copy(state, job))
 }
 
 /// The pipe at a descriptor of the current process, if it is one.
