@@ -198,6 +198,19 @@ impl AgentProcess {
             return Ok(status);
         }
         terminate(&self.child)?;
+        self.wait(patience)
+    }
+
+    /// Waits until it ends by itself; gives its last words, and whether it called that a success.
+    ///
+    /// # Errors
+    /// It did not end within `patience`.
+    pub fn ends(mut self, patience: Duration) -> Result<(String, bool)> {
+        let status = self.wait(patience)?;
+        Ok((self.last_words(), status.success()))
+    }
+
+    fn wait(&mut self, patience: Duration) -> Result<ExitStatus> {
         let begun = clock::monotonic();
         while clock::monotonic() - begun < patience {
             if let Some(status) = self.child.try_wait()? {
@@ -205,7 +218,7 @@ impl AgentProcess {
             }
             std::thread::sleep(Duration::from_millis(20));
         }
-        bail!("the agent did not end within {patience:?} of SIGTERM; its last words:\n{}", self.last_words())
+        bail!("the agent did not end within {patience:?}; its last words:\n{}", self.last_words())
     }
 
     /// Bytes of its memory that are in RAM, now. What is mapped twice counts once (`Pss` of proc_pid_smaps(5)): the

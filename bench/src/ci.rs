@@ -19,7 +19,8 @@ pub fn test() -> Result<()> {
 }
 
 /// The long tests for which CI has time. The simulations run in the tests.
-const SOAK: [&str; 9] = ["rotation", "formats", "kills", "outage", "ahead", "latency", "full", "stopped", "cost"];
+const SOAK: [&str; 10] =
+    ["rotation", "formats", "kills", "outage", "ahead", "latency", "full", "stopped", "rights", "cost"];
 
 /// Format, lints, tests, then the small forms of the long tests.
 ///

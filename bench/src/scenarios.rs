@@ -14,6 +14,7 @@ pub mod kills;
 pub mod latency;
 pub mod memory;
 pub mod outage;
+pub mod rights;
 pub mod rotation;
 pub mod simulation;
 pub mod stage;
@@ -105,6 +106,12 @@ pub const SCENARIOS: &[Scenario] = &[
         what: "while the agent stands still a container writes as fast as before",
         needs_hook: true,
         play: stopped::play,
+    },
+    Scenario {
+        name: "rights",
+        what: "the agent works with the four rights that it needs, and without CAP_BPF from the files",
+        needs_hook: true,
+        play: rights::play,
     },
     Scenario {
         name: "cost",

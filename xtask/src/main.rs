@@ -44,7 +44,7 @@ enum Chore {
         #[arg(long, default_value = "127.0.0.1:3100")]
         listen: SocketAddr,
     },
-    /// The long tests: rotation, formats, kills, outage, memory, ahead, latency, full, stopped, cost, idle, simulation, handover
+    /// The long tests: rotation, formats, kills, outage, memory, ahead, latency, full, stopped, rights, cost, idle, simulation, handover
     Soak(SoakArgs),
     /// A sample application; the other chores start it
     #[command(hide = true)]

@@ -17,6 +17,7 @@ use anyhow::{Context, Result, ensure};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -180,6 +181,41 @@ impl Stage {
     /// It does not run.
     pub fn hold_agent(&mut self, still: bool) -> Result<()> {
         self.agent.as_ref().context("no agent runs")?.hold(still)
+    }
+
+    /// Starts the agent with these capabilities alone, as `setpriv` of util-linux names them: `bpf`.
+    ///
+    /// # Errors
+    /// One runs already, or it cannot be started.
+    pub fn start_agent_with(&mut self, rights: &[&str]) -> Result<()> {
+        ensure!(self.agent.is_none(), "the agent runs already");
+        fs::create_dir_all(&self.settings.data_dir)?;
+        let rights: String = rights.iter().map(|right| format!(",+{right}")).collect();
+        let mut command = Command::new("setpriv");
+        command.arg(format!("--bounding-set=-all{rights}")).arg(&self.program);
+        let agent = AgentProcess::start_with(command, &self.settings.yaml(), &[], self.folder.path())?;
+        self.agent = Some(agent);
+        Ok(())
+    }
+
+    /// A line of `/proc/PID/status` of the agent, without its name.
+    ///
+    /// # Errors
+    /// It does not run, or there is no such line.
+    pub fn agent_status(&self, name: &str) -> Result<String> {
+        let pid = self.agent.as_ref().context("no agent runs")?.pid();
+        let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        Ok(line.with_context(|| format!("{name} of the agent"))?.trim().to_owned())
+    }
+
+    /// Waits until the agent has ended by itself; gives its last words, and whether it called that a success.
+    ///
+    /// # Errors
+    /// It does not run, or goes on.
+    pub fn agent_ends(&mut self) -> Result<(String, bool)> {
+        let agent = self.agent.take().context("no agent runs")?;
+        agent.ends(AGENT_PATIENCE)
     }
 
     /// SIGKILL to the agent.
