@@ -200,6 +200,7 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
     pub fn step(&mut self, now: Now, outside: &mut dyn Outside) {
         self.take_events(now);
         let has_captured = self.drain_captured(now);
+        self.go_from_start_where_due(now);
         let mut buffer = std::mem::take(&mut self.block);
         for _ in 0..BLOCKS_PER_STEP {
             if self.is_stopping || !self.read_some(now, &mut buffer) {

@@ -5,7 +5,7 @@
 
 use crate::clock;
 use crate::sample::{signal, terminate};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use rustix::process::Signal;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -34,6 +34,8 @@ pub struct AgentSettings {
     pub pods: PathBuf,
     /// `loki.url`
     pub loki_url: String,
+    /// Further settings of `loki`, YAML lines.
+    pub loki_more: String,
     /// `auto`, `ebpf` or `file`.
     pub capture: String,
     /// `admin`
@@ -49,7 +51,7 @@ impl AgentSettings {
         let quote = |text: &str| serde_json::Value::from(text).to_string();
         let path = |path: &Path| quote(&path.to_string_lossy());
         format!(
-            "node_name: {}\ndata_dir: {}\nlog_dir: {}\nlog_link_dirs: [{}]\ncapture: {}\ndiscovery:\n  static: {}\nloki:\n  url: {}\nadmin: {}\n{}",
+            "node_name: {}\ndata_dir: {}\nlog_dir: {}\nlog_link_dirs: [{}]\ncapture: {}\ndiscovery:\n  static: {}\nloki:\n  url: {}\n{}admin: {}\n{}",
             quote(&self.node_name),
             path(&self.data_dir),
             path(&self.log_dir),
@@ -57,6 +59,7 @@ impl AgentSettings {
             self.capture,
             path(&self.pods),
             quote(&self.loki_url),
+            self.loki_more,
             quote(&self.admin.to_string()),
             self.more
         )
@@ -122,6 +125,22 @@ pub fn build(release: bool) -> Result<PathBuf> {
     Ok(profiles.join(if release { "release" } else { "debug" }).join("penstock"))
 }
 
+/// Runs the same chore of this program again, built with optimisation, where this one is not. `None`: this one is; else
+/// whether it held.
+///
+/// # Errors
+/// It cannot be started.
+pub fn run_optimised() -> Result<Option<bool>> {
+    if !cfg!(debug_assertions) {
+        return Ok(None);
+    }
+    println!("building the chores, optimised …");
+    let mut cargo = Command::new("cargo");
+    cargo.current_dir(project()).args(["run", "--release", "--quiet", "--package", "xtask", "--"]);
+    let status = cargo.args(std::env::args_os().skip(1)).status().context("starting cargo")?;
+    Ok(Some(status.success()))
+}
+
 /// The agent, running.
 #[derive(Debug)]
 pub struct AgentProcess {
@@ -152,6 +171,20 @@ impl AgentProcess {
         program.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out).process_group(0);
         let child = program.spawn().with_context(|| format!("starting {}", program.get_program().display()))?;
         Ok(Self { child, log })
+    }
+
+    /// Waits until it answers at its admin address: then the hooks are attached.
+    ///
+    /// # Errors
+    /// It ended, or did not answer within `patience`.
+    pub fn runs(&mut self, settings: &AgentSettings, patience: Duration) -> Result<()> {
+        let begun = clock::monotonic();
+        while settings.page("/healthz").0 == 0 {
+            self.check()?;
+            ensure!(clock::monotonic() - begun < patience, "the agent does not answer at {}", settings.admin);
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
     }
 
     /// Its process id.
@@ -230,6 +263,14 @@ impl AgentProcess {
         line.and_then(|line| line.trim().split(' ').next()?.parse::<u64>().ok()).unwrap_or(0) * 1024
     }
 
+    /// The most memory that was resident at any time, bytes (`VmHWM` of proc_pid_status(5)).
+    #[must_use]
+    pub fn peak_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        line.and_then(|line| line.trim().split(' ').next()?.parse::<u64>().ok()).unwrap_or(0) * 1024
+    }
+
     /// Processor time that it has used, in its own code and in the kernel (proc_pid_stat(5), hundredths of a second).
     ///
     /// # Errors
@@ -277,6 +318,7 @@ mod tests {
             log_dir: "/t/pods".into(),
             pods: "/t/pods.json".into(),
             loki_url: "http://127.0.0.1:1".into(),
+            loki_more: String::new(),
             capture: "file".into(),
             admin: SocketAddr::from(([127, 0, 0, 1], 9)),
             more: "line: compact\n".into(),

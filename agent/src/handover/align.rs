@@ -54,6 +54,12 @@ impl Recent {
         }
     }
 
+    /// Whether all lines that the container instance ever wrote are known.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.is_complete
+    }
+
     /// Whether nothing was shown for a while before a line of this time, or it is the very first.
     #[must_use]
     pub fn was_silent(&self, time_ns: i64) -> bool {

@@ -250,17 +250,32 @@ impl Handover {
     /// stream goes ahead, and `window` holds what is to be shipped next; all its lines have their bytes.
     /// `is_this_one`: the pipe is known to be this std stream.
     pub fn go_ahead(&mut self, window: &mut Window, is_this_one: bool) -> bool {
-        if self.mode != Mode::File || !(self.pending.is_empty() || self.is_searching) {
-            return false;
+        if self.go_from_start(window, is_this_one) {
+            return true;
         }
-        let from_start = if is_this_one { from_start(window, &self.recent) } else { None };
-        let (next, why) = match from_start {
-            Some(lines) => (lines, Why::FromStart),
-            None => match align(window, &self.recent, self.lines_min) {
-                Some(place) => (place + 1, Why::Aligned),
-                None => return false,
-            },
-        };
+        let place = self.may_go_ahead().then(|| align(window, &self.recent, self.lines_min)).flatten();
+        place.is_some_and(|place| self.begin_ahead(window, place + 1, Why::Aligned))
+    }
+
+    /// As [`Handover::go_ahead`], where both witnesses are known from the first line on: that the file was read to its end is
+    /// not needed.
+    pub fn go_from_start(&mut self, window: &mut Window, is_this_one: bool) -> bool {
+        let lines = (is_this_one && self.may_go_ahead()).then(|| from_start(window, &self.recent)).flatten();
+        lines.is_some_and(|lines| self.begin_ahead(window, lines, Why::FromStart))
+    }
+
+    /// Whether [`Handover::go_from_start`] is worth a look.
+    #[must_use]
+    pub fn may_go_from_start(&self) -> bool {
+        self.recent.is_complete() && self.may_go_ahead()
+    }
+
+    fn may_go_ahead(&self) -> bool {
+        self.mode == Mode::File && (self.pending.is_empty() || self.is_searching)
+    }
+
+    /// The captured lines from `next` on are to be shipped.
+    fn begin_ahead(&mut self, window: &mut Window, next: usize, why: Why) -> bool {
         if !window.is_whole_from(next) {
             return false;
         }

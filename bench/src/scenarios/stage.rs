@@ -68,6 +68,7 @@ impl Stage {
             log_dir: world.pods_root.clone(),
             pods: folder.path().join("pods.json"),
             loki_url: receiver.url(),
+            loki_more: String::new(),
             capture: "file".into(),
             admin: agent::free_address()?,
             more: String::new(),

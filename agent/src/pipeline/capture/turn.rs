@@ -23,6 +23,7 @@ const TRIES_MAX: u32 = 16;
 /// What a std stream may do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Attempt {
+    FromStart,
     Ahead,
     Alone,
     /// Before the file's next line, with this fingerprint and time.
@@ -101,6 +102,14 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
         }
     }
 
+    /// Lets std streams go ahead that are captured from their first line on, before their files are looked at.
+    pub(in crate::pipeline) fn go_from_start_where_due(&mut self, now: Now) {
+        let due: Vec<InstanceKey> = self.capture.due.iter().copied().collect();
+        for key in due {
+            self.attempt(key, Attempt::FromStart, now);
+        }
+    }
+
     /// Lets std streams go ahead whose place in the file is certain.
     pub(in crate::pipeline) fn go_ahead_where_due(&mut self, now: Now) {
         for key in std::mem::take(&mut self.capture.due) {
@@ -134,12 +143,15 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
             for std_stream in [StdStream::Stdout, StdStream::Stderr] {
                 let Some(stream) = ready.streams.get_mut(std_stream.index()) else { continue };
                 let is_waiting = attempt == Attempt::Ahead && now.mono < stream.try_at;
-                if stream.is_reread || is_waiting {
+                let is_in_vain = attempt == Attempt::FromStart && !stream.handover.may_go_from_start();
+                if stream.is_reread || is_waiting || is_in_vain {
                     continue;
                 }
                 let candidates = stream.pipe.map_or_else(|| self.capture.pipes.candidates(key), |pipe| vec![pipe]);
-                stream.tries = (stream.tries + 1).min(TRIES_MAX);
-                stream.try_at = now.mono + (ALIGN_AGAIN_MIN * (1 << stream.tries)).min(ALIGN_AGAIN_MAX);
+                if attempt == Attempt::Ahead {
+                    stream.tries = (stream.tries + 1).min(TRIES_MAX);
+                    stream.try_at = now.mono + (ALIGN_AGAIN_MIN * (1 << stream.tries)).min(ALIGN_AGAIN_MAX);
+                }
                 for cookie in candidates {
                     if self.begin_captured(key, &mut ready, std_stream, cookie, attempt, now) {
                         break;
@@ -167,6 +179,7 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
         let is_this_one = stream.pipe == Some(cookie) || pipe.is_certainly(std_stream);
         let was_ahead = stream.handover.takes_captured();
         let has_begun = match attempt {
+            Attempt::FromStart => stream.handover.go_from_start(&mut pipe.window, is_this_one),
             Attempt::Ahead => stream.handover.go_ahead(&mut pipe.window, is_this_one),
             Attempt::Alone => stream.handover.go_alone(&mut pipe.window, is_this_one, now.wall_ns, now.mono),
             Attempt::Past(print, time_ns) => stream.handover.go_past(&mut pipe.window, is_this_one, print, time_ns),
