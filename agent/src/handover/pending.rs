@@ -37,6 +37,12 @@ impl Pending {
         self.lines.front()
     }
 
+    /// The newest.
+    #[must_use]
+    pub fn last(&self) -> Option<&Sent> {
+        self.lines.back()
+    }
+
     /// All of them, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = &Sent> {
         self.lines.iter()

@@ -8,11 +8,13 @@
 //!    │   pipe gone, memory full                                                │
 //!    └───────────── file at rest for 2 s, the pipe is certainly this one ──────┘
 //! ```
-//! Lines shipped ahead stay pending until the file shows them, also after a fall-back to the file.
+//! Alone ends, too, where the file shows a line that was written after all pending ones: it is not at rest, and ahead of
+//! the capture. Lines shipped ahead stay pending until the file shows them, also after a fall-back to the file.
 
 use super::align::{RUN_BYTES_MIN, RUN_LINES_MIN, Recent, align, from_start, in_file};
 use super::fingerprint::Fingerprint;
 use super::pending::{Pending, Sent};
+use super::why::Why;
 use super::window::Window;
 use crate::limits::{FILE_AT_REST, PENDING_LINES_MAX, UNSEEN_AFTER};
 use crate::metrics::label::Mode;
@@ -20,53 +22,6 @@ use std::time::Duration;
 
 /// The longest run that is asked for after places turned out wrong.
 const RUN_LINES_ASKED_MAX: usize = 64;
-
-/// Why a std stream is in its mode.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Why {
-    /// Its place in the file is not known yet.
-    Start,
-    /// Captured lines were found in the file.
-    Aligned,
-    /// Both witnesses are known from the first line on.
-    FromStart,
-    /// The file does not grow.
-    AtRest,
-    /// Captured bytes are missing.
-    Gap,
-    /// The kernel skipped runs of the program.
-    Skipped,
-    /// The file shows another line than was captured.
-    Mismatch,
-    /// The file shows a line that was not captured.
-    Unseen,
-    /// Nothing comes from the pipe any more.
-    PipeGone,
-    /// The memory budget is used up, or the lines of others are waited for.
-    Held,
-    /// Too many lines wait for the file.
-    WindowFull,
-}
-
-impl Why {
-    /// As in the label of the metric.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Start => "start",
-            Self::Aligned => "aligned",
-            Self::FromStart => "from_start",
-            Self::AtRest => "file_at_rest",
-            Self::Gap => "gap",
-            Self::Skipped => "skipped_runs",
-            Self::Mismatch => "mismatch",
-            Self::Unseen => "unseen_line",
-            Self::PipeGone => "pipe_gone",
-            Self::Held => "held",
-            Self::WindowFull => "window_full",
-        }
-    }
-}
 
 /// What becomes of a line of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,7 +115,7 @@ impl Handover {
         self.grown_at = now;
         if self.pending.is_empty() {
             self.run = (0, 0);
-            if self.mode == Mode::Ahead {
+            if self.takes_captured() {
                 self.fall_back(Why::Unseen);
             }
             return FileLine::Ship;
@@ -178,7 +133,13 @@ impl Handover {
                 self.fall_back(Why::Mismatch);
             }
         }
-        let Some(before) = self.pending.find(print) else { return FileLine::Ship };
+        let Some(before) = self.pending.find(print) else {
+            if self.mode == Mode::Alone && self.pending.last().is_none_or(|sent| sent.read_ns <= time_ns) {
+                // The file has overtaken the capture: what is still in the ring would go out twice.
+                self.fall_back(Why::Unseen);
+            }
+            return FileLine::Ship;
+        };
         self.counts.unconfirmed += self.pending.forget(before);
         match self.pending.take_first(print) {
             Some(sent) => {

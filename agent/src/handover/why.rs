@@ -1,0 +1,48 @@
+//! Why a std stream is in its mode: for `/streams`, and for the label of the metric.
+
+/// Why a std stream is in its mode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// Its place in the file is not known yet.
+    Start,
+    /// Captured lines were found in the file.
+    Aligned,
+    /// Both witnesses are known from the first line on.
+    FromStart,
+    /// The file does not grow.
+    AtRest,
+    /// Captured bytes are missing.
+    Gap,
+    /// The kernel skipped runs of the program.
+    Skipped,
+    /// The file shows another line than was captured.
+    Mismatch,
+    /// The file shows a line that was not captured.
+    Unseen,
+    /// Nothing comes from the pipe any more.
+    PipeGone,
+    /// The memory budget is used up, or the lines of others are waited for.
+    Held,
+    /// Too many lines wait for the file.
+    WindowFull,
+}
+
+impl Why {
+    /// As in the label of the metric.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Aligned => "aligned",
+            Self::FromStart => "from_start",
+            Self::AtRest => "file_at_rest",
+            Self::Gap => "gap",
+            Self::Skipped => "skipped_runs",
+            Self::Mismatch => "mismatch",
+            Self::Unseen => "unseen_line",
+            Self::PipeGone => "pipe_gone",
+            Self::Held => "held",
+            Self::WindowFull => "window_full",
+        }
+    }
+}
