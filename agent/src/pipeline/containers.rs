@@ -68,7 +68,7 @@ pub(super) struct StreamState {
     /// The first record that was not answered for when the positions were last saved.
     pub(super) saved_to: Mark,
     /// Records with moved times that may not be in the saved positions yet.
-    pub(super) moved: Vec<(FilePosition, i64)>,
+    pub(super) moved: Vec<(FilePosition, LabelSetId, i64)>,
     pub(super) lines: u64,
     pub(super) bytes: u64,
 }
@@ -324,9 +324,10 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
     fn forget(&mut self, key: InstanceKey) {
         let Some(container) = self.containers.remove(&key) else { return };
         self.unbind_pipes_of(key);
-        let Some(ready) = container.ready else { return };
+        let Some(mut ready) = container.ready else { return };
         self.leave_group(key, ready.group);
-        for stream in &ready.streams {
+        for stream in &mut ready.streams {
+            self.end_handover(stream);
             self.open_bytes = self.open_bytes.saturating_sub(stream.joiner.memory_bytes());
             self.closing.push(stream.key);
         }

@@ -4,8 +4,10 @@ use super::kept_record;
 use crate::framing::join::Joined;
 use crate::handover::fingerprint::Fingerprint;
 use crate::handover::pending::Sent;
-use crate::handover::stream::FileLine;
+use crate::handover::stream::{Counts, FileLine};
 use crate::limits::{ALIGN_AGAIN_MAX, ALIGN_AGAIN_MIN};
+use crate::metrics::Metrics;
+use crate::metrics::label::Label;
 use crate::pipeline::Pipeline;
 use crate::pipeline::containers::{Ready, StreamState};
 use crate::pipeline::ship::Line;
@@ -183,23 +185,31 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
         let mut bytes = 0;
         for ready in self.containers.values_mut().filter_map(|container| container.ready.as_mut()) {
             for stream in &mut ready.streams {
-                let counts = stream.handover.take_counts();
-                self.metrics.confirmed_lines.add(counts.confirmed);
-                self.metrics.unconfirmed_lines.add(counts.unconfirmed);
-                self.metrics.mismatched_lines.add(counts.mismatched);
-                for (mode, why) in counts.changes {
-                    use crate::metrics::label::Label;
-                    self.metrics.handover.add(&[mode.value(), why.as_str()], 1);
-                }
+                tell(&self.metrics, stream.handover.take_counts());
                 bytes += stream.handover.memory_bytes() + stream.confirmed.len() * size_of::<Sent>();
             }
         }
         self.capture.pending_bytes = bytes;
     }
 
+    /// A std stream is let go: what its file has not shown is not confirmed any more.
+    pub(in crate::pipeline) fn end_handover(&self, stream: &mut StreamState) {
+        stream.handover.ended();
+        tell(&self.metrics, stream.handover.take_counts());
+    }
+
     /// Shares the memory for windows out among the pipes.
     pub(in crate::pipeline) fn share_capture_memory(&mut self) {
         let budget = usize::try_from(self.settings.memory_bytes_max / 8).unwrap_or(usize::MAX);
         self.capture.pipes.set_budget(budget);
+    }
+}
+
+fn tell(metrics: &Metrics, counts: Counts) {
+    metrics.confirmed_lines.add(counts.confirmed);
+    metrics.unconfirmed_lines.add(counts.unconfirmed);
+    metrics.mismatched_lines.add(counts.mismatched);
+    for (mode, why) in counts.changes {
+        metrics.handover.add(&[mode.value(), why.as_str()], 1);
     }
 }
