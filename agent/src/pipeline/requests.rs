@@ -116,7 +116,7 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
                 let owner = self.owners.get(moved.stream.0 as usize).copied().flatten();
                 let Some((key, std_stream)) = owner else { continue };
                 if let Some(id) = self.source.file_id(key, moved.start.at.file) {
-                    record.moved(id, std_stream, moved.start.at.offset, moved.time_ns);
+                    record.moved(id, std_stream, labels, moved.start.at.offset, moved.time_ns);
                 }
             }
         }
@@ -197,9 +197,9 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
                 record.sent(*file, *std_stream, *labels, offsets.clone());
             }
         }
-        for ((file, std_stream, offset), time_ns) in &self.recovered.moved {
+        for ((file, std_stream, labels, offset), time_ns) in &self.recovered.moved {
             if is_kept(file) {
-                record.moved(*file, *std_stream, *offset, *time_ns);
+                record.moved(*file, *std_stream, *labels, *offset, *time_ns);
             }
         }
         let instances: HashSet<u64> = self.containers.values().map(Container::hash).collect();
@@ -223,9 +223,10 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
             let labels = label_set_hash(self.batch.text(*label_set));
             self.journal_sent(record, key, std_stream, labels, oldest, *sent);
         }
-        for (at, time_ns) in &state.moved {
+        for (at, label_set, time_ns) in &state.moved {
             if let Some(id) = self.source.file_id(key, at.file) {
-                record.moved(id, std_stream, at.offset, *time_ns);
+                let labels = label_set_hash(self.batch.text(*label_set));
+                record.moved(id, std_stream, labels, at.offset, *time_ns);
             }
         }
         for (position, hash, time_ns) in &state.confirmed {

@@ -133,7 +133,7 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
         let mut last_time_ns = lifted.time_ns;
         if let Some(appended) = self.batch.append(label_set, &entry) {
             self.counts.made_unique += u64::from(appended.time_ns != shaped.time_ns);
-            note_appended(&mut self.tracker, stream, from, appended, alone_ns);
+            note_appended(&mut self.tracker, stream, from, label_set, appended, alone_ns);
             if !is_own {
                 // Moved to a free nanosecond: the next record does not go back behind it.
                 last_time_ns = appended.time_ns;
@@ -181,6 +181,7 @@ fn note_appended(
     tracker: &mut Tracker,
     stream: &mut StreamState,
     from: Line,
+    label_set: LabelSetId,
     appended: Appended,
     alone_ns: Option<i64>,
 ) {
@@ -191,7 +192,7 @@ fn note_appended(
                 tracker.hold(part, stream.key, start);
             }
             if Some(time_ns) != alone_ns {
-                stream.moved.push((start.at, time_ns));
+                stream.moved.push((start.at, label_set, time_ns));
             }
         }
         Line::Captured(Seen { print, read_ns, .. }) => {
@@ -218,9 +219,9 @@ fn sent_before(
     labels: impl Fn() -> u64,
 ) -> Option<i64> {
     stream.resend_until.filter(|until| start.at <= *until)?;
-    let file = file()?;
-    let sent = recovered.sent.get(&(file, std_stream, labels()))?;
-    let moved = recovered.moved.get(&(file, std_stream, start.at.offset)).copied();
+    let (file, labels) = (file()?, labels());
+    let sent = recovered.sent.get(&(file, std_stream, labels))?;
+    let moved = recovered.moved.get(&(file, std_stream, labels, start.at.offset)).copied();
     sent.contains(&start.at.offset).then(|| moved.unwrap_or(own_ns))
 }
 
