@@ -123,7 +123,8 @@ impl Play {
         let kernel = Rc::new(RefCell::new(kernel(witnesses, &mut random)));
         let mut node = Node::new(Rc::clone(&fs), Rc::clone(&kernel), &log_dir, random.u64(..));
         node.holds_back = !kernel.borrow().is_on || random.u8(..3) == 0;
-        node.book.is_loose = node.holds_back && kernel.borrow().is_on;
+        node.book.has_kernel = kernel.borrow().is_on;
+        node.book.is_loose = node.holds_back && node.book.has_kernel;
         node.stamp_ns = [1, 1, 1, 1_000_000, 1_000_000_000][random.usize(..5)];
         node.tick_share = some(&mut random, 0.5, 0.2);
         node.odd_share = some(&mut random, 0.2, 0.1);
