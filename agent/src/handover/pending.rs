@@ -13,6 +13,8 @@ pub struct Sent {
     pub read_ns: i64,
     /// Stream position of its first byte.
     pub position: u64,
+    /// That was certain.
+    pub is_placed: bool,
     /// The time that it was given, nanoseconds since the Unix epoch.
     pub time_ns: i64,
     /// The part in which it travels.
@@ -46,6 +48,12 @@ impl Pending {
     /// All of them, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = &Sent> {
         self.lines.iter()
+    }
+
+    /// Bytes by which all of them move the stream position.
+    #[must_use]
+    pub fn advance(&self) -> u64 {
+        self.lines.iter().map(|sent| sent.print.advance()).sum()
     }
 
     /// Takes the oldest where it is this line.

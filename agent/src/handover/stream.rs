@@ -14,7 +14,7 @@
 use super::align::{RUN_BYTES_MIN, RUN_LINES_MIN, Recent, align, from_start, in_file};
 use super::fingerprint::Fingerprint;
 use super::pending::{Pending, Sent};
-use super::why::Why;
+use super::why::{Counts, Why};
 use super::window::Window;
 use crate::limits::{FILE_AT_REST, PENDING_LINES_MAX, UNSEEN_AFTER};
 use crate::metrics::label::Mode;
@@ -32,19 +32,6 @@ pub enum FileLine {
     Confirmed(Sent),
 }
 
-/// What happened since the last look, for the metrics.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Lines shipped ahead that the file showed.
-    pub confirmed: u64,
-    /// Lines shipped from the capture that the file did not show.
-    pub unconfirmed: u64,
-    /// File lines that were not the captured line at their place.
-    pub mismatched: u64,
-    /// Changes of the mode.
-    pub changes: Vec<(Mode, Why)>,
-}
-
 /// One std stream.
 #[derive(Debug)]
 pub struct Handover {
@@ -54,6 +41,8 @@ pub struct Handover {
     recent: Recent,
     /// The file does not follow the pending lines one by one: each of its lines is looked for among them.
     is_searching: bool,
+    /// Between pending lines others may be missing.
+    is_torn: bool,
     /// Lines and bytes of the file, the newest ones, that were the oldest pending line each.
     run: (usize, u64),
     /// Lines of a run that are asked for.
@@ -73,6 +62,7 @@ impl Handover {
             pending: Pending::default(),
             recent: Recent::new(is_from_start),
             is_searching: false,
+            is_torn: false,
             run: (0, 0),
             lines_min: RUN_LINES_MIN,
             grown_at: now,
@@ -114,7 +104,7 @@ impl Handover {
         self.recent.push(print, time_ns);
         self.grown_at = now;
         if self.pending.is_empty() {
-            self.run = (0, 0);
+            (self.run, self.is_searching) = ((0, 0), false);
             if self.takes_captured() {
                 self.fall_back(Why::Unseen);
             }
@@ -153,8 +143,9 @@ impl Handover {
     fn confirmed(&mut self, sent: Sent) -> FileLine {
         self.counts.confirmed += 1;
         self.is_searching &= !self.pending.is_empty();
+        self.is_torn &= !self.pending.is_empty();
         let is_sure = self.run.0 >= self.lines_min && self.run.1 >= RUN_BYTES_MIN;
-        if self.mode == Mode::Alone && is_sure {
+        if self.mode == Mode::Alone && is_sure && !self.is_torn {
             self.is_searching = false;
             self.change(Mode::Ahead, Why::Aligned);
         }
@@ -166,6 +157,12 @@ impl Handover {
     #[must_use]
     pub fn is_searching(&self) -> bool {
         self.is_searching
+    }
+
+    /// How many lines wait for the file that went out while it was not certain where they stand, or do not follow it.
+    #[must_use]
+    pub fn unplaced(&self) -> usize {
+        self.pending.iter().filter(|sent| self.is_searching || !sent.is_placed).count()
     }
 
     /// Whether captured lines are to be shipped.
@@ -188,10 +185,12 @@ impl Handover {
     }
 
     /// The capture cannot be relied on: the file ships. Alone it goes on: there is nothing to fall back on, and what is
-    /// missing is shipped when the file shows it.
+    /// missing is shipped when the file shows it. Where the lines after that stand is not known until then.
     pub fn lost_captured(&mut self, why: Why) {
-        if self.mode == Mode::Ahead {
-            self.fall_back(why);
+        match self.mode {
+            Mode::File => {}
+            Mode::Ahead => self.fall_back(why),
+            Mode::Alone => (self.is_searching, self.is_torn, self.run) = (true, true, (0, 0)),
         }
     }
 

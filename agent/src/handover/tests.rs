@@ -113,7 +113,7 @@ fn a_file_that_has_overtaken_the_capture_ships_again() {
     assert!(handover.go_alone(&mut window(&[("one", 0), ("two", 0)]), true, 2_000 * MS, 2 * second));
     for (position, text) in [(0, "one"), (4, "two")] {
         let (print, time_ns, part) = (print(text), 2_000 * MS, PartId(0));
-        handover.shipped(Sent { print, read_ns: 0, position, time_ns, part });
+        handover.shipped(Sent { print, read_ns: 0, position, is_placed: true, time_ns, part });
     }
     assert_eq!(handover.file_line(print("zero"), -MS, 3 * second), FileLine::Ship, "from before the gap");
     assert_eq!(handover.mode(), Mode::Alone);
@@ -121,4 +121,22 @@ fn a_file_that_has_overtaken_the_capture_ships_again() {
     assert_eq!((handover.mode(), handover.why()), (Mode::File, Why::Unseen));
     assert!(matches!(handover.file_line(print("two"), 2_500 * MS, 3 * second), FileLine::Confirmed(_)));
     assert_eq!(handover.take_counts().unconfirmed, 1);
+}
+
+/// Rule: after bytes that were lost nobody knows where the next line stands, also where all before was found in the file.
+#[test]
+fn a_gap_while_alone_leaves_the_lines_after_it_without_a_place() {
+    let mut handover = Handover::new(false, Duration::ZERO);
+    assert!(handover.go_alone(&mut window(&[("one", 0)]), true, 2_000 * MS, Duration::from_secs(2)));
+    let sent = |text, is_placed| {
+        let (print, time_ns, part) = (print(text), 2_000 * MS, PartId(0));
+        Sent { print, read_ns: 0, position: 0, is_placed, time_ns, part }
+    };
+    handover.shipped(sent("one", false));
+    assert!(matches!(handover.file_line(print("one"), MS, Duration::from_secs(3)), FileLine::Confirmed(_)));
+    assert!(!handover.is_searching() && handover.mode() == Mode::Alone);
+    handover.lost_captured(Why::Gap);
+    assert!(handover.is_searching());
+    handover.shipped(sent("three", !handover.is_searching()));
+    assert_eq!(handover.unplaced(), 1);
 }

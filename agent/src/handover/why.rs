@@ -1,4 +1,6 @@
-//! Why a std stream is in its mode: for `/streams`, and for the label of the metric.
+//! Why a std stream is in its mode, and what it counts: for `/streams` and the metrics.
+
+use crate::metrics::label::Mode;
 
 /// Why a std stream is in its mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,4 +47,17 @@ impl Why {
             Self::WindowFull => "window_full",
         }
     }
+}
+
+/// What happened since the last look, for the metrics.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Lines shipped ahead that the file showed.
+    pub confirmed: u64,
+    /// Lines shipped from the capture that the file did not show.
+    pub unconfirmed: u64,
+    /// File lines that were not the captured line at their place.
+    pub mismatched: u64,
+    /// Changes of the mode.
+    pub changes: Vec<(Mode, Why)>,
 }

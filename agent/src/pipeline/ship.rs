@@ -200,10 +200,11 @@ fn note_appended(
             if is_new_share {
                 tracker.expect(part, stream.key, position);
             }
-            if !stream.handover.is_searching() {
+            let is_placed = !stream.handover.is_searching();
+            if is_placed {
                 tracker.ahead_to(stream.key, position + print.advance());
             }
-            stream.handover.shipped(Sent { print, read_ns, position, time_ns, part });
+            stream.handover.shipped(Sent { print, read_ns, position, is_placed, time_ns, part });
         }
     }
 }

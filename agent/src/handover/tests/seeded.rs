@@ -57,7 +57,7 @@ impl Played {
         self.ahead += print.advance();
         self.shipped.push(number);
         self.ahead_lines += 1;
-        self.handover.shipped(Sent { print, read_ns, position, time_ns, part });
+        self.handover.shipped(Sent { print, read_ns, position, is_placed: true, time_ns, part });
     }
 
     fn lost(&mut self, why: Why) {

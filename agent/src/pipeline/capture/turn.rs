@@ -4,7 +4,8 @@ use super::kept_record;
 use crate::framing::join::Joined;
 use crate::handover::fingerprint::Fingerprint;
 use crate::handover::pending::Sent;
-use crate::handover::stream::{Counts, FileLine};
+use crate::handover::stream::FileLine;
+use crate::handover::why::Counts;
 use crate::limits::{ALIGN_AGAIN_MAX, ALIGN_AGAIN_MIN};
 use crate::metrics::Metrics;
 use crate::metrics::label::Label;
@@ -44,6 +45,7 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
             return true;
         }
         let print = Fingerprint::of(&joined.record);
+        let was_searching = stream.handover.is_searching();
         let sent = match stream.handover.file_line(print, joined.record.time_ns, now.mono) {
             FileLine::Confirmed(sent) => {
                 self.tracker.confirm(sent.part, stream.key, joined.start);
@@ -67,6 +69,10 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
         }
         stream.stream_position = joined.start.stream_position + print.advance();
         stream.file_time_ns = time_ns;
+        if was_searching && !stream.handover.is_searching() {
+            // It is known again where the next captured line stands: behind those that are pending.
+            stream.ahead_position = stream.stream_position + stream.handover.pending().advance();
+        }
         false
     }
 

@@ -21,7 +21,7 @@ fn lines_that_wait_for_their_file_count_as_not_confirmed() {
     let ready = node.pipeline.containers.values_mut().find_map(|container| container.ready.as_mut()).unwrap();
     let handover = &mut ready.streams[0].handover;
     assert!(handover.go_alone(&mut window, true, i64::MAX, Duration::from_secs(60)));
-    handover.shipped(Sent { print, read_ns: 0, position: 6, time_ns: 0, part: PartId(0) });
+    handover.shipped(Sent { print, read_ns: 0, position: 6, is_placed: false, time_ns: 0, part: PartId(0) });
     node.pods(Some(Pod { collect: false, ..pod() }));
     node.run(1);
     assert_eq!(node.pipeline.containers.len(), 0);
