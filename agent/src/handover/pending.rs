@@ -1,4 +1,4 @@
-//! Lines that were shipped ahead and that the file has not shown yet, oldest first.
+//! Lines that were shipped ahead and that the file has not shown yet, oldest first; what a file line may be.
 
 use super::fingerprint::Fingerprint;
 use crate::types::part::PartId;
@@ -19,6 +19,15 @@ pub struct Sent {
     pub time_ns: i64,
     /// The part in which it travels.
     pub part: PartId,
+}
+
+/// What becomes of a line of the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileLine {
+    /// It is to be shipped.
+    Ship,
+    /// It was shipped ahead.
+    Confirmed(Sent),
 }
 
 /// Shipped and not yet seen in the file.

@@ -13,7 +13,7 @@
 
 use super::align::{RUN_BYTES_MIN, RUN_LINES_MIN, Recent, align, from_start, in_file};
 use super::fingerprint::Fingerprint;
-use super::pending::{Pending, Sent};
+use super::pending::{FileLine, Pending, Sent};
 use super::why::{Counts, Why};
 use super::window::Window;
 use crate::limits::{FILE_AT_REST, PENDING_LINES_MAX, UNSEEN_AFTER};
@@ -22,15 +22,6 @@ use std::time::Duration;
 
 /// The longest run that is asked for after places turned out wrong.
 const RUN_LINES_ASKED_MAX: usize = 64;
-
-/// What becomes of a line of the file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FileLine {
-    /// It is to be shipped.
-    Ship,
-    /// It was shipped ahead.
-    Confirmed(Sent),
-}
 
 /// One std stream.
 #[derive(Debug)]
@@ -41,8 +32,9 @@ pub struct Handover {
     recent: Recent,
     /// The file does not follow the pending lines one by one: each of its lines is looked for among them.
     is_searching: bool,
-    /// Between pending lines others may be missing.
-    is_torn: bool,
+    /// Others may be missing behind so many of the pending lines: until one from behind that is found, nobody knows where
+    /// the next stands.
+    gap_behind: Option<usize>,
     /// Lines and bytes of the file, the newest ones, that were the oldest pending line each.
     run: (usize, u64),
     /// Lines of a run that are asked for.
@@ -62,7 +54,7 @@ impl Handover {
             pending: Pending::default(),
             recent: Recent::new(is_from_start),
             is_searching: false,
-            is_torn: false,
+            gap_behind: None,
             run: (0, 0),
             lines_min: RUN_LINES_MIN,
             grown_at: now,
@@ -104,7 +96,7 @@ impl Handover {
         self.recent.push(print, time_ns);
         self.grown_at = now;
         if self.pending.is_empty() {
-            (self.run, self.is_searching) = ((0, 0), false);
+            (self.run, self.is_searching, self.gap_behind) = ((0, 0), false, None);
             if self.takes_captured() {
                 self.fall_back(Why::Unseen);
             }
@@ -130,7 +122,7 @@ impl Handover {
             }
             return FileLine::Ship;
         };
-        self.counts.unconfirmed += self.pending.forget(before);
+        self.forget(before);
         match self.pending.take_first(print) {
             Some(sent) => {
                 self.run = (1, print.advance());
@@ -142,10 +134,10 @@ impl Handover {
 
     fn confirmed(&mut self, sent: Sent) -> FileLine {
         self.counts.confirmed += 1;
-        self.is_searching &= !self.pending.is_empty();
-        self.is_torn &= !self.pending.is_empty();
+        self.gap_behind = self.gap_behind.and_then(|lines| lines.checked_sub(1));
+        self.is_searching &= !self.pending.is_empty() || self.gap_behind.is_some();
         let is_sure = self.run.0 >= self.lines_min && self.run.1 >= RUN_BYTES_MIN;
-        if self.mode == Mode::Alone && is_sure && !self.is_torn {
+        if self.mode == Mode::Alone && is_sure && self.gap_behind.is_none() {
             self.is_searching = false;
             self.change(Mode::Ahead, Why::Aligned);
         }
@@ -177,7 +169,7 @@ impl Handover {
         self.pending.push(sent);
         if self.pending.len() > PENDING_LINES_MAX {
             if self.mode == Mode::Alone {
-                self.counts.unconfirmed += self.pending.forget(1);
+                self.forget(1);
             } else {
                 self.fall_back(Why::WindowFull);
             }
@@ -190,7 +182,10 @@ impl Handover {
         match self.mode {
             Mode::File => {}
             Mode::Ahead => self.fall_back(why),
-            Mode::Alone => (self.is_searching, self.is_torn, self.run) = (true, true, (0, 0)),
+            Mode::Alone => {
+                (self.is_searching, self.run) = (true, (0, 0));
+                self.gap_behind = Some(self.pending.len());
+            }
         }
     }
 
@@ -225,8 +220,8 @@ impl Handover {
             window.drop_first();
         }
         // The file is past them.
-        self.counts.unconfirmed += self.pending.forget(self.pending.len());
-        self.is_searching = false;
+        self.forget(self.pending.len());
+        (self.is_searching, self.gap_behind) = (false, None);
         self.change(Mode::Ahead, why);
         true
     }
@@ -268,7 +263,7 @@ impl Handover {
         let newest_ns = self.recent.newest_ns().unwrap_or(i64::MIN);
         let is_passed = |sent: &&Sent| sent.read_ns.saturating_add(nanoseconds(UNSEEN_AFTER)) < newest_ns;
         let passed = self.pending.iter().take_while(is_passed).count();
-        self.counts.unconfirmed += self.pending.forget(passed);
+        self.forget(passed);
         self.is_searching = !self.pending.is_empty();
     }
 
@@ -280,8 +275,14 @@ impl Handover {
     /// The container instance has ended and its files were read to their end.
     pub fn ended(&mut self) {
         self.fall_back(Why::PipeGone);
-        self.counts.unconfirmed += self.pending.forget(self.pending.len());
+        self.forget(self.pending.len());
         self.is_searching = false;
+    }
+
+    /// The oldest pending `lines` will not come any more.
+    fn forget(&mut self, lines: usize) {
+        self.gap_behind = self.gap_behind.map(|behind| behind.saturating_sub(lines));
+        self.counts.unconfirmed += self.pending.forget(lines);
     }
 
     fn change(&mut self, mode: Mode, why: Why) {

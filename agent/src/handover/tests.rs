@@ -4,8 +4,8 @@ mod seeded;
 
 use super::align::{Recent, align, from_start};
 use super::fingerprint::Fingerprint;
-use super::pending::Sent;
-use super::stream::{FileLine, Handover};
+use super::pending::{FileLine, Sent};
+use super::stream::Handover;
 use super::why::Why;
 use super::window::{Seen, Window};
 use crate::metrics::label::Mode;
@@ -126,17 +126,25 @@ fn a_file_that_has_overtaken_the_capture_ships_again() {
 /// Rule: after bytes that were lost nobody knows where the next line stands, also where all before was found in the file.
 #[test]
 fn a_gap_while_alone_leaves_the_lines_after_it_without_a_place() {
-    let mut handover = Handover::new(false, Duration::ZERO);
-    assert!(handover.go_alone(&mut window(&[("one", 0)]), true, 2_000 * MS, Duration::from_secs(2)));
-    let sent = |text, is_placed| {
-        let (print, time_ns, part) = (print(text), 2_000 * MS, PartId(0));
-        Sent { print, read_ns: 0, position: 0, is_placed, time_ns, part }
-    };
-    handover.shipped(sent("one", false));
-    assert!(matches!(handover.file_line(print("one"), MS, Duration::from_secs(3)), FileLine::Confirmed(_)));
-    assert!(!handover.is_searching() && handover.mode() == Mode::Alone);
-    handover.lost_captured(Why::Gap);
-    assert!(handover.is_searching());
-    handover.shipped(sent("three", !handover.is_searching()));
-    assert_eq!(handover.unplaced(), 1);
+    for is_found_before in [true, false] {
+        let second = Duration::from_secs(1);
+        let mut handover = Handover::new(false, Duration::ZERO);
+        assert!(handover.go_alone(&mut window(&[("one", 0)]), true, 2_000 * MS, 2 * second));
+        let sent = |text, is_placed| {
+            let (print, time_ns, part) = (print(text), 2_000 * MS, PartId(0));
+            Sent { print, read_ns: 0, position: 0, is_placed, time_ns, part }
+        };
+        handover.shipped(sent("one", false));
+        for is_lost in [!is_found_before, is_found_before] {
+            match is_lost {
+                true => handover.lost_captured(Why::Gap),
+                false => assert!(matches!(handover.file_line(print("one"), MS, 3 * second), FileLine::Confirmed(_))),
+            }
+        }
+        assert!(handover.is_searching() && handover.mode() == Mode::Alone);
+        handover.shipped(sent("three", !handover.is_searching()));
+        assert_eq!(handover.unplaced(), 1);
+        assert!(matches!(handover.file_line(print("three"), MS, 3 * second), FileLine::Confirmed(_)));
+        assert!(!handover.is_searching(), "it is known again");
+    }
 }

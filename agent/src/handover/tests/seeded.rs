@@ -1,7 +1,7 @@
 //! Two witnesses that a seed draws, who lose, repeat and delay lines.
 
-use super::super::pending::Sent;
-use super::super::stream::{FileLine, Handover};
+use super::super::pending::{FileLine, Sent};
+use super::super::stream::Handover;
 use super::super::why::Why;
 use super::super::window::Window;
 use super::{LONG, MS, print, seen};

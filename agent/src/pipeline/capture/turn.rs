@@ -3,8 +3,7 @@
 use super::kept_record;
 use crate::framing::join::Joined;
 use crate::handover::fingerprint::Fingerprint;
-use crate::handover::pending::Sent;
-use crate::handover::stream::FileLine;
+use crate::handover::pending::{FileLine, Sent};
 use crate::handover::why::Counts;
 use crate::limits::{ALIGN_AGAIN_MAX, ALIGN_AGAIN_MIN};
 use crate::metrics::Metrics;
