@@ -11,7 +11,7 @@ use crate::send::deliver::Due;
 use crate::sources::ebpf::tap::Tap;
 use crate::sources::file::InstanceKey;
 use crate::sources::file::disk::Disk;
-use crate::types::part::{self, LabelSetId, Part};
+use crate::types::part::{self, LabelSetId, Part, PartId};
 use crate::types::position::{FileId, FilePosition, StdStream};
 use crate::types::request::Request;
 use crate::types::time::Now;
@@ -168,17 +168,18 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
     }
 
     /// Everything that an earlier journal said and that still counts.
-    fn journal_so_far(&self, now: Now) -> Vec<u8> {
+    pub(super) fn journal_so_far(&self, now: Now) -> Vec<u8> {
         let mut record = Record::default();
         self.journal_recovered(&mut record, now);
         for (labels, fingerprints) in self.batch.fingerprints() {
             record.fingerprints(label_set_hash(labels), &fingerprints);
         }
+        let waiting = self.batch.waiting_parts();
         for (key, container) in &self.containers {
             let Some(ready) = &container.ready else { continue };
             for std_stream in [StdStream::Stdout, StdStream::Stderr] {
                 let Some(state) = ready.streams.get(std_stream.index()) else { continue };
-                self.journal_stream(&mut record, *key, std_stream, state);
+                self.journal_stream(&mut record, *key, std_stream, state, &waiting);
             }
         }
         record.finish()
@@ -216,6 +217,7 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
         key: InstanceKey,
         std_stream: StdStream,
         state: &super::containers::StreamState,
+        waiting: &HashSet<PartId>,
     ) {
         // Also what is answered for: the positions on disk may be older than that.
         let oldest = self.source.oldest_file(key);
@@ -229,10 +231,12 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
                 record.moved(id, std_stream, labels, at.offset, *time_ns);
             }
         }
-        for (position, hash, time_ns) in &state.confirmed {
+        // What waits has not gone out, and must not look so after a crash: others may take its times then.
+        let has_gone = |part: &Option<PartId>| part.is_none_or(|part| !waiting.contains(&part));
+        for (position, hash, time_ns, _) in state.confirmed.iter().filter(|(.., part)| has_gone(part)) {
             record.ahead(state.instance, std_stream, *position, *hash, *time_ns);
         }
-        for sent in state.handover.pending().iter() {
+        for sent in state.handover.pending().iter().filter(|sent| !waiting.contains(&sent.part)) {
             record.ahead(state.instance, std_stream, sent.position, sent.print.hash, sent.time_ns);
         }
     }

@@ -48,7 +48,7 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
         let sent = match stream.handover.file_line(print, joined.record.time_ns, now.mono) {
             FileLine::Confirmed(sent) => {
                 self.tracker.confirm(sent.part, stream.key, joined.start);
-                Some((sent.position, sent.time_ns))
+                Some((sent.position, sent.time_ns, Some(sent.part)))
             }
             FileLine::Ship => {
                 let sent = self.answered_before(stream, std_stream, print, joined.start.stream_position);
@@ -56,15 +56,15 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
                     // It is the newest that went out: the next one does not go back behind it.
                     stream.last_time_ns = time_ns;
                 }
-                sent
+                sent.map(|(position, time_ns)| (position, time_ns, None))
             }
         };
         if stream.handover.is_searching() {
             self.tracker.ahead_to(stream.key, 0);
         }
-        let Some((position, time_ns)) = sent else { return true };
+        let Some((position, time_ns, part)) = sent else { return true };
         if position == joined.start.stream_position {
-            stream.confirmed.push_back((position, print.hash, time_ns));
+            stream.confirmed.push_back((position, print.hash, time_ns, part));
         }
         stream.stream_position = joined.start.stream_position + print.advance();
         stream.file_time_ns = time_ns;
