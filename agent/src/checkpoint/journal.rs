@@ -8,7 +8,7 @@
 use super::data_file;
 use crate::limits::JOURNAL_BYTES_MAX;
 use crate::types::position::{FileId, StdStream};
-use crate::types::saved::Recovered;
+use crate::types::saved::{Recovered, WentAhead};
 use std::fs::File;
 use std::io::{self, Write};
 use std::ops::RangeInclusive;
@@ -19,8 +19,8 @@ use xxhash_rust::xxh3::xxh3_64;
 const BYTES_MIN: u64 = 4 * 1024 * 1024;
 const FINGERPRINTS: u8 = 1;
 const SENT: u8 = 4;
-const AHEAD: u8 = 5;
 const MOVED: u8 = 6;
+const AHEAD: u8 = 7;
 
 /// One record under construction.
 #[derive(Clone, Debug)]
@@ -64,13 +64,13 @@ impl Record {
         self.bytes.extend_from_slice(&time_ns.to_le_bytes());
     }
 
-    /// The line at this stream position went out ahead of the files of the instance with this hash ([`instance_hash`]):
-    /// the hash of its content and its time.
-    pub fn ahead(&mut self, instance: u64, std_stream: StdStream, position: u64, hash: u64, time_ns: i64) {
+    /// The line at this stream position went out ahead of the files of the instance with this hash ([`instance_hash`]).
+    pub fn ahead(&mut self, instance: u64, std_stream: StdStream, position: u64, line: WentAhead) {
         self.bytes.push(AHEAD);
         self.place(FileId(instance), std_stream, position);
-        self.bytes.extend_from_slice(&hash.to_le_bytes());
-        self.bytes.extend_from_slice(&time_ns.to_le_bytes());
+        self.bytes.extend_from_slice(&line.hash.to_le_bytes());
+        self.bytes.extend_from_slice(&line.time_ns.to_le_bytes());
+        self.bytes.extend_from_slice(&line.labels.to_le_bytes());
     }
 
     fn place(&mut self, file: FileId, std_stream: StdStream, offset: u64) {
@@ -156,8 +156,8 @@ impl Reader<'_> {
             }
             AHEAD => {
                 let (instance, std_stream, position) = self.place()?;
-                let (hash, time_ns) = (self.word()?, i64::from_le_bytes(self.chunk()?));
-                out.ahead.insert((instance.0, std_stream, position), (hash, time_ns));
+                let (hash, time_ns, labels) = (self.word()?, i64::from_le_bytes(self.chunk()?), self.word()?);
+                out.ahead.insert((instance.0, std_stream, position), WentAhead { hash, time_ns, labels });
             }
             _ => return None,
         }

@@ -1,7 +1,7 @@
 //! Lines that were shipped ahead and that the file has not shown yet, oldest first; what a file line may be.
 
 use super::fingerprint::Fingerprint;
-use crate::types::part::PartId;
+use crate::types::part::{LabelSetId, PartId};
 use std::collections::VecDeque;
 
 /// A line shipped from the capture.
@@ -17,6 +17,8 @@ pub struct Sent {
     pub is_placed: bool,
     /// The time that it was given, nanoseconds since the Unix epoch.
     pub time_ns: i64,
+    /// The label set in which it went out.
+    pub label_set: LabelSetId,
     /// The part in which it travels.
     pub part: PartId,
 }

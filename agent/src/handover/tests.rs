@@ -10,7 +10,7 @@ use super::why::Why;
 use super::window::{Seen, Window};
 use crate::metrics::label::Mode;
 use crate::types::entry::Record;
-use crate::types::part::PartId;
+use crate::types::part::{LabelSetId, PartId};
 use std::time::Duration;
 
 const MS: i64 = 1_000_000;
@@ -113,7 +113,15 @@ fn a_file_that_has_overtaken_the_capture_ships_again() {
     assert!(handover.go_alone(&mut window(&[("one", 0), ("two", 0)]), true, 2_000 * MS, 2 * second));
     for (position, text) in [(0, "one"), (4, "two")] {
         let (print, time_ns, part) = (print(text), 2_000 * MS, PartId(0));
-        handover.shipped(Sent { print, read_ns: 0, position, is_placed: true, time_ns, part });
+        handover.shipped(Sent {
+            print,
+            read_ns: 0,
+            position,
+            is_placed: true,
+            time_ns,
+            label_set: LabelSetId(0),
+            part,
+        });
     }
     assert_eq!(handover.file_line(print("zero"), -MS, 3 * second), FileLine::Ship, "from before the gap");
     assert_eq!(handover.mode(), Mode::Alone);
@@ -132,7 +140,7 @@ fn a_gap_while_alone_leaves_the_lines_after_it_without_a_place() {
         assert!(handover.go_alone(&mut window(&[("one", 0)]), true, 2_000 * MS, 2 * second));
         let sent = |text, is_placed| {
             let (print, time_ns, part) = (print(text), 2_000 * MS, PartId(0));
-            Sent { print, read_ns: 0, position: 0, is_placed, time_ns, part }
+            Sent { print, read_ns: 0, position: 0, is_placed, time_ns, label_set: LabelSetId(0), part }
         };
         handover.shipped(sent("one", false));
         for is_lost in [!is_found_before, is_found_before] {

@@ -11,6 +11,7 @@ use crate::batch::Batch;
 use crate::checkpoint::journal::instance_hash;
 use crate::framing::join::Joiner;
 use crate::framing::split::MidLine;
+use crate::handover::pending::Sent;
 use crate::handover::stream::Handover;
 use crate::label::{ContainerLabels, Origin};
 use crate::sources::ebpf::tap::Tap;
@@ -18,7 +19,7 @@ use crate::sources::file::disk::Disk;
 use crate::sources::file::names::pod_folder;
 use crate::sources::file::{Event, InstanceKey, Resume};
 use crate::types::capture::Cookie;
-use crate::types::part::{LabelSetId, PartId};
+use crate::types::part::LabelSetId;
 use crate::types::pod::{Pod, PodSnapshot};
 use crate::types::position::{FilePosition, Mark, StdStream, StreamKey};
 use crate::types::time::Now;
@@ -53,9 +54,8 @@ pub(super) struct StreamState {
     pub(super) tries: u32,
     /// Stream position of the next line that goes out ahead.
     pub(super) ahead_position: u64,
-    /// Lines shipped ahead that the files showed, until that is saved: stream position, hash, time; and in which part, where
-    /// that was in this run.
-    pub(super) confirmed: VecDeque<(u64, u64, i64, Option<PartId>)>,
+    /// Lines shipped ahead that the files showed, until that is saved.
+    pub(super) confirmed: VecDeque<Sent>,
     /// Lines before this stream position may have gone out ahead before a restart.
     pub(super) recovered_ahead_to: u64,
     /// Of these, what was answered for.

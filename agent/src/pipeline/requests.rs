@@ -14,6 +14,7 @@ use crate::sources::file::disk::Disk;
 use crate::types::part::{self, LabelSetId, Part, PartId};
 use crate::types::position::{FileId, FilePosition, StdStream};
 use crate::types::request::Request;
+use crate::types::saved::WentAhead;
 use crate::types::time::Now;
 use bytes::Bytes;
 use std::collections::HashSet;
@@ -109,7 +110,8 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
                     continue;
                 };
                 if let Some(instance) = self.stream_mut(key, std_stream).map(|state| state.instance) {
-                    record.ahead(instance, std_stream, ahead.position, ahead.hash, ahead.time_ns);
+                    let line = WentAhead { hash: ahead.hash, time_ns: ahead.time_ns, labels };
+                    record.ahead(instance, std_stream, ahead.position, line);
                 }
             }
             for moved in &part.moved {
@@ -204,9 +206,9 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
             }
         }
         let instances: HashSet<u64> = self.containers.values().map(Container::hash).collect();
-        for ((instance, std_stream, position), (hash, time_ns)) in &self.recovered.ahead {
+        for ((instance, std_stream, position), line) in &self.recovered.ahead {
             if now.mono < COPY_FOUND_WITHIN || instances.contains(instance) {
-                record.ahead(*instance, *std_stream, *position, *hash, *time_ns);
+                record.ahead(*instance, *std_stream, *position, *line);
             }
         }
     }
@@ -232,12 +234,11 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
             }
         }
         // What waits has not gone out, and must not look so after a crash: others may take its times then.
-        let has_gone = |part: &Option<PartId>| part.is_none_or(|part| !waiting.contains(&part));
-        for (position, hash, time_ns, _) in state.confirmed.iter().filter(|(.., part)| has_gone(part)) {
-            record.ahead(state.instance, std_stream, *position, *hash, *time_ns);
-        }
-        for sent in state.handover.pending().iter().filter(|sent| !waiting.contains(&sent.part)) {
-            record.ahead(state.instance, std_stream, sent.position, sent.print.hash, sent.time_ns);
+        let ahead = state.confirmed.iter().chain(state.handover.pending().iter());
+        for sent in ahead.filter(|sent| !waiting.contains(&sent.part)) {
+            let labels = label_set_hash(self.batch.text(sent.label_set));
+            let line = WentAhead { hash: sent.print.hash, time_ns: sent.time_ns, labels };
+            record.ahead(state.instance, std_stream, sent.position, line);
         }
     }
 

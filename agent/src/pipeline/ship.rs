@@ -109,7 +109,7 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
                     self.source.file_id(key, start.at.file)
                 };
                 let labels = || label_set_hash(self.batch.text(label_set));
-                let sent = sent_ahead_before(&self.recovered, stream, std_stream, start, &whole);
+                let sent = sent_ahead_before(&self.recovered, stream, std_stream, start, &whole, &labels);
                 let sent =
                     sent.or_else(|| sent_before(&self.recovered, stream, std_stream, start, own_ns, file, labels));
                 (Place::File(start), sent, lifted.time_ns)
@@ -204,7 +204,7 @@ fn note_appended(
             if is_placed {
                 tracker.ahead_to(stream.key, position + print.advance());
             }
-            stream.handover.shipped(Sent { print, read_ns, position, is_placed, time_ns, part });
+            stream.handover.shipped(Sent { print, read_ns, position, is_placed, time_ns, label_set, part });
         }
     }
 }
@@ -226,19 +226,20 @@ fn sent_before(
     sent.contains(&start.at.offset).then(|| moved.unwrap_or(own_ns))
 }
 
-/// The time with which the line went out ahead of its file before a restart, where it did.
+/// The time with which the line went out ahead of its file, in this label set, before a restart, where it did.
 fn sent_ahead_before(
     recovered: &Recovered,
     stream: &StreamState,
     std_stream: StdStream,
     start: Mark,
     whole: &Record<'_>,
+    labels: &impl Fn() -> u64,
 ) -> Option<i64> {
     if start.stream_position >= stream.recovered_ahead_to {
         return None;
     }
-    let (hash, time_ns) = *recovered.ahead.get(&(stream.instance, std_stream, start.stream_position))?;
-    (hash == Fingerprint::of(whole).hash).then_some(time_ns)
+    let ahead = recovered.ahead.get(&(stream.instance, std_stream, start.stream_position))?;
+    (ahead.hash == Fingerprint::of(whole).hash && ahead.labels == labels()).then_some(ahead.time_ns)
 }
 
 /// The label set with this text; what the last run sent of it is remembered.

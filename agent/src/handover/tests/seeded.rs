@@ -6,7 +6,7 @@ use super::super::why::Why;
 use super::super::window::Window;
 use super::{LONG, MS, print, seen};
 use crate::metrics::label::Mode;
-use crate::types::part::PartId;
+use crate::types::part::{LabelSetId, PartId};
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
@@ -57,7 +57,15 @@ impl Played {
         self.ahead += print.advance();
         self.shipped.push(number);
         self.ahead_lines += 1;
-        self.handover.shipped(Sent { print, read_ns, position, is_placed: true, time_ns, part });
+        self.handover.shipped(Sent {
+            print,
+            read_ns,
+            position,
+            is_placed: true,
+            time_ns,
+            label_set: LabelSetId(0),
+            part,
+        });
     }
 
     fn lost(&mut self, why: Why) {

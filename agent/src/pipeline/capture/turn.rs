@@ -45,27 +45,27 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
         }
         let print = Fingerprint::of(&joined.record);
         let was_searching = stream.handover.is_searching();
-        let sent = match stream.handover.file_line(print, joined.record.time_ns, now.mono) {
+        let time_ns = match stream.handover.file_line(print, joined.record.time_ns, now.mono) {
             FileLine::Confirmed(sent) => {
                 self.tracker.confirm(sent.part, stream.key, joined.start);
-                Some((sent.position, sent.time_ns, Some(sent.part)))
+                if sent.position == joined.start.stream_position {
+                    stream.confirmed.push_back(sent);
+                }
+                Some(sent.time_ns)
             }
             FileLine::Ship => {
                 let sent = self.answered_before(stream, std_stream, print, joined.start.stream_position);
-                if let Some((_, time_ns)) = sent.filter(|_| stream.file_time_ns == stream.last_time_ns) {
+                if let Some(time_ns) = sent.filter(|_| stream.file_time_ns == stream.last_time_ns) {
                     // It is the newest that went out: the next one does not go back behind it.
                     stream.last_time_ns = time_ns;
                 }
-                sent.map(|(position, time_ns)| (position, time_ns, None))
+                sent
             }
         };
         if stream.handover.is_searching() {
             self.tracker.ahead_to(stream.key, 0);
         }
-        let Some((position, time_ns, part)) = sent else { return true };
-        if position == joined.start.stream_position {
-            stream.confirmed.push_back((position, print.hash, time_ns, part));
-        }
+        let Some(time_ns) = time_ns else { return true };
         stream.stream_position = joined.start.stream_position + print.advance();
         stream.file_time_ns = time_ns;
         if was_searching && !stream.handover.is_searching() {
@@ -75,19 +75,19 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
         false
     }
 
-    /// A line that was shipped ahead and answered for before a restart: its position and time.
+    /// The time of a line that was shipped ahead and answered for before a restart.
     fn answered_before(
         &self,
         stream: &StreamState,
         std_stream: StdStream,
         print: Fingerprint,
         position: u64,
-    ) -> Option<(u64, i64)> {
+    ) -> Option<i64> {
         if position >= stream.answered_ahead {
             return None;
         }
-        let (hash, time_ns) = *self.recovered.ahead.get(&(stream.instance, std_stream, position))?;
-        (hash == print.hash).then_some((position, time_ns))
+        let ahead = self.recovered.ahead.get(&(stream.instance, std_stream, position))?;
+        (ahead.hash == print.hash).then_some(ahead.time_ns)
     }
 
     /// A file was read to its end: its std streams may be able to go ahead.

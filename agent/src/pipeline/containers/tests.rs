@@ -1,6 +1,6 @@
 //! Whole pipelines over a real folder, with a clock that the tests move: pods that come late, or not at all.
 
-mod let_go;
+mod ahead;
 
 use crate::metrics::Metrics;
 use crate::metrics::label::{DropReason, Source};

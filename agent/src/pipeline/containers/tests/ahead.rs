@@ -7,10 +7,15 @@ use crate::checkpoint::journal;
 use crate::handover::fingerprint::Fingerprint;
 use crate::handover::pending::Sent;
 use crate::handover::window::{Seen, Window};
-use crate::types::part::PartId;
+use crate::types::part::{LabelSetId, PartId};
 use crate::types::pod::Pod;
-use crate::types::position::StreamKey;
+use crate::types::position::{StdStream, StreamKey};
+use crate::types::saved::WentAhead;
 use std::time::Duration;
+
+fn sent(print: Fingerprint, label_set: LabelSetId, part: PartId) -> Sent {
+    Sent { print, read_ns: 0, position: 6, is_placed: false, time_ns: 7, label_set, part }
+}
 
 /// Rule: what went out without its file and was not shown by it is counted, also where nobody looks at the file any more.
 #[test]
@@ -25,7 +30,7 @@ fn lines_that_wait_for_their_file_count_as_not_confirmed() {
     let ready = node.pipeline.containers.values_mut().find_map(|container| container.ready.as_mut()).unwrap();
     let handover = &mut ready.streams[0].handover;
     assert!(handover.go_alone(&mut window, true, i64::MAX, Duration::from_secs(60)));
-    handover.shipped(Sent { print, read_ns: 0, position: 6, is_placed: false, time_ns: 0, part: PartId(0) });
+    handover.shipped(sent(print, LabelSetId(0), PartId(0)));
     node.pods(Some(Pod { collect: false, ..pod() }));
     node.run(1);
     assert_eq!(node.pipeline.containers.len(), 0);
@@ -54,9 +59,28 @@ fn a_journal_begun_anew_leaves_out_what_waits() {
     };
     let part = node.pipeline.batch.append(label_set, &entry).unwrap().part;
     let ready = node.pipeline.containers.values_mut().find_map(|container| container.ready.as_mut()).unwrap();
-    ready.streams[0].confirmed.push_back((6, print.hash, 7, Some(part)));
-    let ahead = |node: &Node| journal::recover(&node.pipeline.journal_so_far(node.now(0))).ahead.len();
-    assert_eq!(ahead(&node), 0);
+    ready.streams[0].confirmed.push_back(sent(print, label_set, part));
+    let ahead = |node: &Node| journal::recover(&node.pipeline.journal_so_far(node.now(0))).ahead;
+    assert_eq!(ahead(&node).len(), 0);
     node.pipeline.batch.take(1_000, 0, &|_| false);
-    assert_eq!(ahead(&node), 1);
+    let line = WentAhead { hash: 1, time_ns: 7, labels: journal::label_set_hash("{a=\"b\"}") };
+    assert_eq!(ahead(&node).into_values().collect::<Vec<_>>(), [line]);
+}
+
+/// Rule: a line keeps the time with which it went out in the same label set. In another one that may be another line's.
+#[test]
+fn a_time_from_before_a_restart_counts_for_its_labels_alone() {
+    for (container, resent) in [("a", 1), ("b", 0)] {
+        let mut node = Node::with("labels: {container: container.name}");
+        let instance = journal::instance_hash("ns_p_uid/a", 0);
+        let hash = xxhash_rust::xxh3::xxh3_64(b"first");
+        let labels = journal::label_set_hash(&format!("{{container=\"{container}\"}}"));
+        let line = WentAhead { hash, time_ns: 7, labels };
+        node.pipeline.recovered.ahead.insert((instance, StdStream::Stdout, 0), line);
+        node.write("a", "0.log", "first");
+        node.pods(Some(Pod { json: false, ..pod() }));
+        node.run(3);
+        assert!(node.has("{container=\"a\"}") && node.has("first"));
+        assert_eq!(node.metrics.resent_entries.get(), resent, "{container}");
+    }
 }
