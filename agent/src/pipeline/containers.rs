@@ -19,7 +19,7 @@ use crate::sources::file::disk::Disk;
 use crate::sources::file::names::pod_folder;
 use crate::sources::file::{Event, InstanceKey, Resume};
 use crate::types::capture::Cookie;
-use crate::types::part::LabelSetId;
+use crate::types::part::{LabelSetId, PartId};
 use crate::types::pod::{Pod, PodSnapshot};
 use crate::types::position::{FilePosition, Mark, StdStream, StreamKey};
 use crate::types::time::Now;
@@ -29,6 +29,15 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 pub(super) use pods::KnownPods;
+
+/// A record with a moved time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moved {
+    pub(super) at: FilePosition,
+    pub(super) time_ns: i64,
+    pub(super) label_set: LabelSetId,
+    pub(super) part: PartId,
+}
 
 /// What is known of one std stream.
 #[derive(Debug)]
@@ -69,7 +78,7 @@ pub(super) struct StreamState {
     /// The first record that was not answered for when the positions were last saved.
     pub(super) saved_to: Mark,
     /// Records with moved times that may not be in the saved positions yet.
-    pub(super) moved: Vec<(FilePosition, LabelSetId, i64)>,
+    pub(super) moved: Vec<Moved>,
     pub(super) lines: u64,
     pub(super) bytes: u64,
 }

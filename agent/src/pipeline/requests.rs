@@ -227,13 +227,13 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
             let labels = label_set_hash(self.batch.text(*label_set));
             self.journal_sent(record, key, std_stream, labels, oldest, *sent);
         }
-        for (at, label_set, time_ns) in &state.moved {
-            if let Some(id) = self.source.file_id(key, at.file) {
-                let labels = label_set_hash(self.batch.text(*label_set));
-                record.moved(id, std_stream, labels, at.offset, *time_ns);
+        // What waits has not gone out, and must not look so after a crash: others may take its times then.
+        for moved in state.moved.iter().filter(|moved| !waiting.contains(&moved.part)) {
+            if let Some(id) = self.source.file_id(key, moved.at.file) {
+                let labels = label_set_hash(self.batch.text(moved.label_set));
+                record.moved(id, std_stream, labels, moved.at.offset, moved.time_ns);
             }
         }
-        // What waits has not gone out, and must not look so after a crash: others may take its times then.
         let ahead = state.confirmed.iter().chain(state.handover.pending().iter());
         for sent in ahead.filter(|sent| !waiting.contains(&sent.part)) {
             let labels = label_set_hash(self.batch.text(sent.label_set));

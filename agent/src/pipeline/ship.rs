@@ -1,7 +1,7 @@
 //! One line on its way: its time, its shape, its label set, its place in a batch.
 
 use super::Pipeline;
-use super::containers::{Ready, StreamState};
+use super::containers::{Moved, Ready, StreamState};
 use crate::batch::Appended;
 use crate::batch::open::{OpenEntry, Place};
 use crate::checkpoint::journal::label_set_hash;
@@ -192,7 +192,7 @@ fn note_appended(
                 tracker.hold(part, stream.key, start);
             }
             if Some(time_ns) != alone_ns {
-                stream.moved.push((start.at, label_set, time_ns));
+                stream.moved.push(Moved { at: start.at, time_ns, label_set, part });
             }
         }
         Line::Captured(Seen { print, read_ns, .. }) => {

@@ -7,9 +7,10 @@ use crate::checkpoint::journal;
 use crate::handover::fingerprint::Fingerprint;
 use crate::handover::pending::Sent;
 use crate::handover::window::{Seen, Window};
+use crate::pipeline::containers::Moved;
 use crate::types::part::{LabelSetId, PartId};
 use crate::types::pod::Pod;
-use crate::types::position::{StdStream, StreamKey};
+use crate::types::position::{FilePosition, StdStream, StreamKey};
 use crate::types::saved::WentAhead;
 use std::time::Duration;
 
@@ -60,11 +61,13 @@ fn a_journal_begun_anew_leaves_out_what_waits() {
     let part = node.pipeline.batch.append(label_set, &entry).unwrap().part;
     let ready = node.pipeline.containers.values_mut().find_map(|container| container.ready.as_mut()).unwrap();
     ready.streams[0].confirmed.push_back(sent(print, label_set, part));
-    let ahead = |node: &Node| journal::recover(&node.pipeline.journal_so_far(node.now(0))).ahead;
-    assert_eq!(ahead(&node).len(), 0);
+    ready.streams[0].moved.push(Moved { at: FilePosition::default(), time_ns: 7, label_set, part });
+    let said = |node: &Node| journal::recover(&node.pipeline.journal_so_far(node.now(0)));
+    assert_eq!((said(&node).ahead.len(), said(&node).moved.len()), (0, 0));
     node.pipeline.batch.take(1_000, 0, &|_| false);
     let line = WentAhead { hash: 1, time_ns: 7, labels: journal::label_set_hash("{a=\"b\"}") };
-    assert_eq!(ahead(&node).into_values().collect::<Vec<_>>(), [line]);
+    assert_eq!(said(&node).ahead.into_values().collect::<Vec<_>>(), [line]);
+    assert_eq!(said(&node).moved.into_values().collect::<Vec<_>>(), [7]);
 }
 
 /// Rule: a line keeps the time with which it went out in the same label set. In another one that may be another line's.
