@@ -208,6 +208,12 @@ impl Batch {
         })
     }
 
+    /// The parts that wait for their turn: nothing of them has gone out.
+    #[must_use]
+    pub fn waiting_parts(&self) -> HashSet<PartId> {
+        self.sets.iter().flat_map(|set| &set.waiting).map(|part| part.id).collect()
+    }
+
     /// Takes in the fingerprints of the last run. Call before the first entry of that label set.
     pub fn remember(&mut self, id: LabelSetId, fingerprints: &[u64]) {
         if let Some(set) = self.sets.get_mut(id.0 as usize) {

@@ -16,4 +16,5 @@ pub mod pending;
 pub mod stream;
 #[cfg(test)]
 mod tests;
+pub mod why;
 pub mod window;

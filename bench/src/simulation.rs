@@ -19,11 +19,13 @@
 //! 7. nothing panics;
 //! 8. everything drains within bounded simulated time;
 //! 9. where the runtime holds lines back for seconds, or the agent is not told that a file has grown, captured lines go
-//!    out alone: then lines may come again otherwise, or late, at most as many as the agent counted as not confirmed;
+//!    out alone: then lines may come again otherwise, or late, at most as many as the agent counted as not confirmed, or
+//!    would tell of if it ended now;
 //!    without that all of the above holds with the kernel source as it does without;
 //! 10. afterwards, with all well, each line is stored within seconds, also in the file after a rotation.
 
 mod disk;
+mod gone;
 mod kernel;
 mod life;
 mod lines;

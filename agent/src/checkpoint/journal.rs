@@ -8,7 +8,7 @@
 use super::data_file;
 use crate::limits::JOURNAL_BYTES_MAX;
 use crate::types::position::{FileId, StdStream};
-use crate::types::saved::Recovered;
+use crate::types::saved::{Recovered, WentAhead};
 use std::fs::File;
 use std::io::{self, Write};
 use std::ops::RangeInclusive;
@@ -18,9 +18,9 @@ use xxhash_rust::xxh3::xxh3_64;
 /// The journal is begun anew beyond this, or beyond twice what it began with.
 const BYTES_MIN: u64 = 4 * 1024 * 1024;
 const FINGERPRINTS: u8 = 1;
-const MOVED: u8 = 3;
 const SENT: u8 = 4;
-const AHEAD: u8 = 5;
+const MOVED: u8 = 6;
+const AHEAD: u8 = 7;
 
 /// One record under construction.
 #[derive(Clone, Debug)]
@@ -56,20 +56,21 @@ impl Record {
         self.bytes.extend_from_slice(&labels.to_le_bytes());
     }
 
-    /// The record that starts there went out with this time.
-    pub fn moved(&mut self, file: FileId, std_stream: StdStream, offset: u64, time_ns: i64) {
+    /// The record that starts there went out with this time in the label set with this hash.
+    pub fn moved(&mut self, file: FileId, std_stream: StdStream, labels: u64, offset: u64, time_ns: i64) {
         self.bytes.push(MOVED);
         self.place(file, std_stream, offset);
+        self.bytes.extend_from_slice(&labels.to_le_bytes());
         self.bytes.extend_from_slice(&time_ns.to_le_bytes());
     }
 
-    /// The line at this stream position went out ahead of the files of the instance with this hash ([`instance_hash`]):
-    /// the hash of its content and its time.
-    pub fn ahead(&mut self, instance: u64, std_stream: StdStream, position: u64, hash: u64, time_ns: i64) {
+    /// The line at this stream position went out ahead of the files of the instance with this hash ([`instance_hash`]).
+    pub fn ahead(&mut self, instance: u64, std_stream: StdStream, position: u64, line: WentAhead) {
         self.bytes.push(AHEAD);
         self.place(FileId(instance), std_stream, position);
-        self.bytes.extend_from_slice(&hash.to_le_bytes());
-        self.bytes.extend_from_slice(&time_ns.to_le_bytes());
+        self.bytes.extend_from_slice(&line.hash.to_le_bytes());
+        self.bytes.extend_from_slice(&line.time_ns.to_le_bytes());
+        self.bytes.extend_from_slice(&line.labels.to_le_bytes());
     }
 
     fn place(&mut self, file: FileId, std_stream: StdStream, offset: u64) {
@@ -149,14 +150,14 @@ impl Reader<'_> {
                 *known = first.min(*known.start())..=last.max(*known.end());
             }
             MOVED => {
-                let place = self.place()?;
-                let time_ns = i64::from_le_bytes(self.chunk()?);
-                out.moved.insert(place, time_ns);
+                let (file, std_stream, offset) = self.place()?;
+                let (labels, time_ns) = (self.word()?, i64::from_le_bytes(self.chunk()?));
+                out.moved.insert((file, std_stream, labels, offset), time_ns);
             }
             AHEAD => {
                 let (instance, std_stream, position) = self.place()?;
-                let (hash, time_ns) = (self.word()?, i64::from_le_bytes(self.chunk()?));
-                out.ahead.insert((instance.0, std_stream, position), (hash, time_ns));
+                let (hash, time_ns, labels) = (self.word()?, i64::from_le_bytes(self.chunk()?), self.word()?);
+                out.ahead.insert((instance.0, std_stream, position), WentAhead { hash, time_ns, labels });
             }
             _ => return None,
         }
@@ -260,7 +261,7 @@ mod tests {
         let mut record = Record::default();
         record.fingerprints(label_set_hash(LABELS), &[number, number + 1]);
         record.sent(FileId(1), StdStream::Stderr, label_set_hash(LABELS), number..=number);
-        record.moved(FileId(1), StdStream::Stdout, number, -5);
+        record.moved(FileId(1), StdStream::Stdout, label_set_hash(LABELS), number, -5);
         record.finish()
     }
 
@@ -276,8 +277,16 @@ mod tests {
         let (_, recovered, damage) = Journal::open(dir.path());
         assert_eq!(damage, None);
         assert_eq!(recovered.sent[&(FileId(1), StdStream::Stderr, label_set_hash(LABELS))], 1..=10);
-        assert_eq!(recovered.moved[&(FileId(1), StdStream::Stdout, 1)], -5);
+        assert_eq!(recovered.moved[&(FileId(1), StdStream::Stdout, label_set_hash(LABELS), 1)], -5);
         assert_eq!(recovered.fingerprints[&label_set_hash(LABELS)], [1, 2, 10, 11]);
+    }
+
+    /// Rule: under other labels a record has another time, and where that was not moved nothing is noted of it.
+    #[test]
+    fn a_moved_time_is_that_of_one_label_set() {
+        let recovered = recover(&record(1));
+        let moved = |labels| recovered.moved.get(&(FileId(1), StdStream::Stdout, label_set_hash(labels), 1));
+        assert_eq!((moved(LABELS), moved("{a=\"c\"}")), (Some(&-5), None));
     }
 
     #[test]

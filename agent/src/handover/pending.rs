@@ -1,7 +1,7 @@
-//! Lines that were shipped ahead and that the file has not shown yet, oldest first.
+//! Lines that were shipped ahead and that the file has not shown yet, oldest first; what a file line may be.
 
 use super::fingerprint::Fingerprint;
-use crate::types::part::PartId;
+use crate::types::part::{LabelSetId, PartId};
 use std::collections::VecDeque;
 
 /// A line shipped from the capture.
@@ -13,10 +13,23 @@ pub struct Sent {
     pub read_ns: i64,
     /// Stream position of its first byte.
     pub position: u64,
+    /// That was certain.
+    pub is_placed: bool,
     /// The time that it was given, nanoseconds since the Unix epoch.
     pub time_ns: i64,
+    /// The label set in which it went out.
+    pub label_set: LabelSetId,
     /// The part in which it travels.
     pub part: PartId,
+}
+
+/// What becomes of a line of the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileLine {
+    /// It is to be shipped.
+    Ship,
+    /// It was shipped ahead.
+    Confirmed(Sent),
 }
 
 /// Shipped and not yet seen in the file.
@@ -37,9 +50,21 @@ impl Pending {
         self.lines.front()
     }
 
+    /// The newest.
+    #[must_use]
+    pub fn last(&self) -> Option<&Sent> {
+        self.lines.back()
+    }
+
     /// All of them, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = &Sent> {
         self.lines.iter()
+    }
+
+    /// Bytes by which all of them move the stream position.
+    #[must_use]
+    pub fn advance(&self) -> u64 {
+        self.lines.iter().map(|sent| sent.print.advance()).sum()
     }
 
     /// Takes the oldest where it is this line.

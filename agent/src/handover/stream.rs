@@ -8,11 +8,13 @@
 //!    │   pipe gone, memory full                                                │
 //!    └──── file at rest for 2 s, or lines passed over; certainly this pipe ────┘
 //! ```
-//! Lines shipped ahead stay pending until the file shows them, also after a fall-back to the file.
+//! Alone ends, too, where the file shows a line that was written after all pending ones: it is not at rest, and ahead of
+//! the capture. Lines shipped ahead stay pending until the file shows them, also after a fall-back to the file.
 
 use super::align::{RUN_BYTES_MIN, RUN_LINES_MIN, Recent, align, from_start, in_file, passed_over};
 use super::fingerprint::Fingerprint;
-use super::pending::{Pending, Sent};
+use super::pending::{FileLine, Pending, Sent};
+use super::why::{Counts, Why};
 use super::window::Window;
 use crate::limits::{FILE_AT_REST, PENDING_LINES_MAX, UNSEEN_AFTER};
 use crate::metrics::label::Mode;
@@ -20,78 +22,6 @@ use std::time::Duration;
 
 /// The longest run that is asked for after places turned out wrong.
 const RUN_LINES_ASKED_MAX: usize = 64;
-
-/// Why a std stream is in its mode.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Why {
-    /// Its place in the file is not known yet.
-    Start,
-    /// Captured lines were found in the file.
-    Aligned,
-    /// Both witnesses are known from the first line on.
-    FromStart,
-    /// The file does not grow.
-    AtRest,
-    /// The file shows a line, but not those that were captured before it.
-    PassedOver,
-    /// Captured bytes are missing.
-    Gap,
-    /// The kernel skipped runs of the program.
-    Skipped,
-    /// The file shows another line than was captured.
-    Mismatch,
-    /// The file shows a line that was not captured.
-    Unseen,
-    /// Nothing comes from the pipe any more.
-    PipeGone,
-    /// The memory budget is used up, or the lines of others are waited for.
-    Held,
-    /// Too many lines wait for the file.
-    WindowFull,
-}
-
-impl Why {
-    /// As in the label of the metric.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Start => "start",
-            Self::Aligned => "aligned",
-            Self::FromStart => "from_start",
-            Self::AtRest => "file_at_rest",
-            Self::PassedOver => "passed_over",
-            Self::Gap => "gap",
-            Self::Skipped => "skipped_runs",
-            Self::Mismatch => "mismatch",
-            Self::Unseen => "unseen_line",
-            Self::PipeGone => "pipe_gone",
-            Self::Held => "held",
-            Self::WindowFull => "window_full",
-        }
-    }
-}
-
-/// What becomes of a line of the file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FileLine {
-    /// It is to be shipped.
-    Ship,
-    /// It was shipped ahead.
-    Confirmed(Sent),
-}
-
-/// What happened since the last look, for the metrics.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Lines shipped ahead that the file showed.
-    pub confirmed: u64,
-    /// Lines shipped from the capture that the file did not show.
-    pub unconfirmed: u64,
-    /// File lines that were not the captured line at their place.
-    pub mismatched: u64,
-    /// Changes of the mode.
-    pub changes: Vec<(Mode, Why)>,
-}
 
 /// One std stream.
 #[derive(Debug)]
@@ -102,6 +32,9 @@ pub struct Handover {
     recent: Recent,
     /// The file does not follow the pending lines one by one: each of its lines is looked for among them.
     is_searching: bool,
+    /// Others may be missing behind so many of the pending lines: until one from behind that is found, nobody knows where
+    /// the next stands.
+    gap_behind: Option<usize>,
     /// Lines and bytes of the file, the newest ones, that were the oldest pending line each.
     run: (usize, u64),
     /// Lines of a run that are asked for.
@@ -121,6 +54,7 @@ impl Handover {
             pending: Pending::default(),
             recent: Recent::new(is_from_start),
             is_searching: false,
+            gap_behind: None,
             run: (0, 0),
             lines_min: RUN_LINES_MIN,
             grown_at: now,
@@ -162,8 +96,8 @@ impl Handover {
         self.recent.push(print, time_ns);
         self.grown_at = now;
         if self.pending.is_empty() {
-            self.run = (0, 0);
-            if self.mode == Mode::Ahead {
+            (self.run, self.is_searching, self.gap_behind) = ((0, 0), false, None);
+            if self.takes_captured() {
                 self.fall_back(Why::Unseen);
             }
             return FileLine::Ship;
@@ -181,8 +115,14 @@ impl Handover {
                 self.fall_back(Why::Mismatch);
             }
         }
-        let Some(before) = self.pending.find(print) else { return FileLine::Ship };
-        self.counts.unconfirmed += self.pending.forget(before);
+        let Some(before) = self.pending.find(print) else {
+            if self.mode == Mode::Alone && self.pending.last().is_none_or(|sent| sent.read_ns <= time_ns) {
+                // The file has overtaken the capture: what is still in the ring would go out twice.
+                self.fall_back(Why::Unseen);
+            }
+            return FileLine::Ship;
+        };
+        self.forget(before);
         match self.pending.take_first(print) {
             Some(sent) => {
                 self.run = (1, print.advance());
@@ -194,9 +134,10 @@ impl Handover {
 
     fn confirmed(&mut self, sent: Sent) -> FileLine {
         self.counts.confirmed += 1;
-        self.is_searching &= !self.pending.is_empty();
+        self.gap_behind = self.gap_behind.and_then(|lines| lines.checked_sub(1));
+        self.is_searching &= !self.pending.is_empty() || self.gap_behind.is_some();
         let is_sure = self.run.0 >= self.lines_min && self.run.1 >= RUN_BYTES_MIN;
-        if self.mode == Mode::Alone && is_sure {
+        if self.mode == Mode::Alone && is_sure && self.gap_behind.is_none() {
             self.is_searching = false;
             self.change(Mode::Ahead, Why::Aligned);
         }
@@ -208,6 +149,12 @@ impl Handover {
     #[must_use]
     pub fn is_searching(&self) -> bool {
         self.is_searching
+    }
+
+    /// How many lines wait for the file that went out while it was not certain where they stand, or do not follow it.
+    #[must_use]
+    pub fn unplaced(&self) -> usize {
+        self.pending.iter().filter(|sent| self.is_searching || !sent.is_placed).count()
     }
 
     /// Whether captured lines are to be shipped.
@@ -222,7 +169,7 @@ impl Handover {
         self.pending.push(sent);
         if self.pending.len() > PENDING_LINES_MAX {
             if self.mode == Mode::Alone {
-                self.counts.unconfirmed += self.pending.forget(1);
+                self.forget(1);
             } else {
                 self.fall_back(Why::WindowFull);
             }
@@ -230,10 +177,15 @@ impl Handover {
     }
 
     /// The capture cannot be relied on: the file ships. Alone it goes on: there is nothing to fall back on, and what is
-    /// missing is shipped when the file shows it.
+    /// missing is shipped when the file shows it. Where the lines after that stand is not known until then.
     pub fn lost_captured(&mut self, why: Why) {
-        if self.mode == Mode::Ahead {
-            self.fall_back(why);
+        match self.mode {
+            Mode::File => {}
+            Mode::Ahead => self.fall_back(why),
+            Mode::Alone => {
+                (self.is_searching, self.run) = (true, (0, 0));
+                self.gap_behind = Some(self.pending.len());
+            }
         }
     }
 
@@ -283,8 +235,8 @@ impl Handover {
             window.drop_first();
         }
         // The file is past them.
-        self.counts.unconfirmed += self.pending.forget(self.pending.len());
-        self.is_searching = false;
+        self.forget(self.pending.len());
+        (self.is_searching, self.gap_behind) = (false, None);
         self.change(Mode::Ahead, why);
         true
     }
@@ -349,7 +301,7 @@ impl Handover {
         let newest_ns = self.recent.newest_ns().unwrap_or(i64::MIN);
         let is_passed = |sent: &&Sent| sent.read_ns.saturating_add(nanoseconds(UNSEEN_AFTER)) < newest_ns;
         let passed = self.pending.iter().take_while(is_passed).count();
-        self.counts.unconfirmed += self.pending.forget(passed);
+        self.forget(passed);
         self.is_searching = !self.pending.is_empty();
     }
 
@@ -361,8 +313,14 @@ impl Handover {
     /// The container instance has ended and its files were read to their end.
     pub fn ended(&mut self) {
         self.fall_back(Why::PipeGone);
-        self.counts.unconfirmed += self.pending.forget(self.pending.len());
+        self.forget(self.pending.len());
         self.is_searching = false;
+    }
+
+    /// The oldest pending `lines` will not come any more.
+    fn forget(&mut self, lines: usize) {
+        self.gap_behind = self.gap_behind.map(|behind| behind.saturating_sub(lines));
+        self.counts.unconfirmed += self.pending.forget(lines);
     }
 
     fn change(&mut self, mode: Mode, why: Why) {

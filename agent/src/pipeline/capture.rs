@@ -12,7 +12,7 @@ use super::ship::Line;
 use crate::framing::fragments::Captured;
 use crate::framing::join::Joined;
 use crate::handover::fingerprint::Fingerprint;
-use crate::handover::stream::Why;
+use crate::handover::why::Why;
 use crate::handover::window::Seen;
 use crate::limits::CAPTURED_BYTES_PER_TURN;
 use crate::sources::ebpf::tap::{Counters, Tap};

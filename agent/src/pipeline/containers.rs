@@ -11,6 +11,7 @@ use crate::batch::Batch;
 use crate::checkpoint::journal::instance_hash;
 use crate::framing::join::Joiner;
 use crate::framing::split::MidLine;
+use crate::handover::pending::Sent;
 use crate::handover::stream::Handover;
 use crate::label::{ContainerLabels, Origin};
 use crate::sources::ebpf::tap::Tap;
@@ -18,7 +19,7 @@ use crate::sources::file::disk::Disk;
 use crate::sources::file::names::pod_folder;
 use crate::sources::file::{Event, InstanceKey, Resume};
 use crate::types::capture::Cookie;
-use crate::types::part::LabelSetId;
+use crate::types::part::{LabelSetId, PartId};
 use crate::types::pod::{Pod, PodSnapshot};
 use crate::types::position::{FilePosition, Mark, StdStream, StreamKey};
 use crate::types::time::Now;
@@ -28,6 +29,15 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 pub(super) use pods::KnownPods;
+
+/// A record with a moved time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moved {
+    pub(super) at: FilePosition,
+    pub(super) time_ns: i64,
+    pub(super) label_set: LabelSetId,
+    pub(super) part: PartId,
+}
 
 /// What is known of one std stream.
 #[derive(Debug)]
@@ -53,8 +63,8 @@ pub(super) struct StreamState {
     pub(super) tries: u32,
     /// Stream position of the next line that goes out ahead.
     pub(super) ahead_position: u64,
-    /// Lines shipped ahead that the files showed, until that is saved: stream position, hash, time.
-    pub(super) confirmed: VecDeque<(u64, u64, i64)>,
+    /// Lines shipped ahead that the files showed, until that is saved.
+    pub(super) confirmed: VecDeque<Sent>,
     /// Lines before this stream position may have gone out ahead before a restart.
     pub(super) recovered_ahead_to: u64,
     /// Of these, what was answered for.
@@ -68,7 +78,7 @@ pub(super) struct StreamState {
     /// The first record that was not answered for when the positions were last saved.
     pub(super) saved_to: Mark,
     /// Records with moved times that may not be in the saved positions yet.
-    pub(super) moved: Vec<(FilePosition, i64)>,
+    pub(super) moved: Vec<Moved>,
     pub(super) lines: u64,
     pub(super) bytes: u64,
 }
@@ -324,9 +334,10 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
     fn forget(&mut self, key: InstanceKey) {
         let Some(container) = self.containers.remove(&key) else { return };
         self.unbind_pipes_of(key);
-        let Some(ready) = container.ready else { return };
+        let Some(mut ready) = container.ready else { return };
         self.leave_group(key, ready.group);
-        for stream in &ready.streams {
+        for stream in &mut ready.streams {
+            self.end_handover(stream);
             self.open_bytes = self.open_bytes.saturating_sub(stream.joiner.memory_bytes());
             self.closing.push(stream.key);
         }

@@ -11,9 +11,10 @@ use crate::send::deliver::Due;
 use crate::sources::ebpf::tap::Tap;
 use crate::sources::file::InstanceKey;
 use crate::sources::file::disk::Disk;
-use crate::types::part::{self, LabelSetId, Part};
+use crate::types::part::{self, LabelSetId, Part, PartId};
 use crate::types::position::{FileId, FilePosition, StdStream};
 use crate::types::request::Request;
+use crate::types::saved::WentAhead;
 use crate::types::time::Now;
 use bytes::Bytes;
 use std::collections::HashSet;
@@ -109,14 +110,15 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
                     continue;
                 };
                 if let Some(instance) = self.stream_mut(key, std_stream).map(|state| state.instance) {
-                    record.ahead(instance, std_stream, ahead.position, ahead.hash, ahead.time_ns);
+                    let line = WentAhead { hash: ahead.hash, time_ns: ahead.time_ns, labels };
+                    record.ahead(instance, std_stream, ahead.position, line);
                 }
             }
             for moved in &part.moved {
                 let owner = self.owners.get(moved.stream.0 as usize).copied().flatten();
                 let Some((key, std_stream)) = owner else { continue };
                 if let Some(id) = self.source.file_id(key, moved.start.at.file) {
-                    record.moved(id, std_stream, moved.start.at.offset, moved.time_ns);
+                    record.moved(id, std_stream, labels, moved.start.at.offset, moved.time_ns);
                 }
             }
         }
@@ -168,17 +170,18 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
     }
 
     /// Everything that an earlier journal said and that still counts.
-    fn journal_so_far(&self, now: Now) -> Vec<u8> {
+    pub(super) fn journal_so_far(&self, now: Now) -> Vec<u8> {
         let mut record = Record::default();
         self.journal_recovered(&mut record, now);
         for (labels, fingerprints) in self.batch.fingerprints() {
             record.fingerprints(label_set_hash(labels), &fingerprints);
         }
+        let waiting = self.batch.waiting_parts();
         for (key, container) in &self.containers {
             let Some(ready) = &container.ready else { continue };
             for std_stream in [StdStream::Stdout, StdStream::Stderr] {
                 let Some(state) = ready.streams.get(std_stream.index()) else { continue };
-                self.journal_stream(&mut record, *key, std_stream, state);
+                self.journal_stream(&mut record, *key, std_stream, state, &waiting);
             }
         }
         record.finish()
@@ -197,15 +200,15 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
                 record.sent(*file, *std_stream, *labels, offsets.clone());
             }
         }
-        for ((file, std_stream, offset), time_ns) in &self.recovered.moved {
+        for ((file, std_stream, labels, offset), time_ns) in &self.recovered.moved {
             if is_kept(file) {
-                record.moved(*file, *std_stream, *offset, *time_ns);
+                record.moved(*file, *std_stream, *labels, *offset, *time_ns);
             }
         }
         let instances: HashSet<u64> = self.containers.values().map(Container::hash).collect();
-        for ((instance, std_stream, position), (hash, time_ns)) in &self.recovered.ahead {
+        for ((instance, std_stream, position), line) in &self.recovered.ahead {
             if now.mono < COPY_FOUND_WITHIN || instances.contains(instance) {
-                record.ahead(*instance, *std_stream, *position, *hash, *time_ns);
+                record.ahead(*instance, *std_stream, *position, *line);
             }
         }
     }
@@ -216,6 +219,7 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
         key: InstanceKey,
         std_stream: StdStream,
         state: &super::containers::StreamState,
+        waiting: &HashSet<PartId>,
     ) {
         // Also what is answered for: the positions on disk may be older than that.
         let oldest = self.source.oldest_file(key);
@@ -223,16 +227,18 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
             let labels = label_set_hash(self.batch.text(*label_set));
             self.journal_sent(record, key, std_stream, labels, oldest, *sent);
         }
-        for (at, time_ns) in &state.moved {
-            if let Some(id) = self.source.file_id(key, at.file) {
-                record.moved(id, std_stream, at.offset, *time_ns);
+        // What waits has not gone out, and must not look so after a crash: others may take its times then.
+        for moved in state.moved.iter().filter(|moved| !waiting.contains(&moved.part)) {
+            if let Some(id) = self.source.file_id(key, moved.at.file) {
+                let labels = label_set_hash(self.batch.text(moved.label_set));
+                record.moved(id, std_stream, labels, moved.at.offset, moved.time_ns);
             }
         }
-        for (position, hash, time_ns) in &state.confirmed {
-            record.ahead(state.instance, std_stream, *position, *hash, *time_ns);
-        }
-        for sent in state.handover.pending().iter() {
-            record.ahead(state.instance, std_stream, sent.position, sent.print.hash, sent.time_ns);
+        let ahead = state.confirmed.iter().chain(state.handover.pending().iter());
+        for sent in ahead.filter(|sent| !waiting.contains(&sent.part)) {
+            let labels = label_set_hash(self.batch.text(sent.label_set));
+            let line = WentAhead { hash: sent.print.hash, time_ns: sent.time_ns, labels };
+            record.ahead(state.instance, std_stream, sent.position, line);
         }
     }
 

@@ -1,7 +1,7 @@
 //! One line on its way: its time, its shape, its label set, its place in a batch.
 
 use super::Pipeline;
-use super::containers::{Ready, StreamState};
+use super::containers::{Moved, Ready, StreamState};
 use crate::batch::Appended;
 use crate::batch::open::{OpenEntry, Place};
 use crate::checkpoint::journal::label_set_hash;
@@ -109,7 +109,7 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
                     self.source.file_id(key, start.at.file)
                 };
                 let labels = || label_set_hash(self.batch.text(label_set));
-                let sent = sent_ahead_before(&self.recovered, stream, std_stream, start, &whole);
+                let sent = sent_ahead_before(&self.recovered, stream, std_stream, start, &whole, &labels);
                 let sent =
                     sent.or_else(|| sent_before(&self.recovered, stream, std_stream, start, own_ns, file, labels));
                 (Place::File(start), sent, lifted.time_ns)
@@ -133,7 +133,7 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
         let mut last_time_ns = lifted.time_ns;
         if let Some(appended) = self.batch.append(label_set, &entry) {
             self.counts.made_unique += u64::from(appended.time_ns != shaped.time_ns);
-            note_appended(&mut self.tracker, stream, from, appended, alone_ns);
+            note_appended(&mut self.tracker, stream, from, label_set, appended, alone_ns);
             if !is_own {
                 // Moved to a free nanosecond: the next record does not go back behind it.
                 last_time_ns = appended.time_ns;
@@ -181,6 +181,7 @@ fn note_appended(
     tracker: &mut Tracker,
     stream: &mut StreamState,
     from: Line,
+    label_set: LabelSetId,
     appended: Appended,
     alone_ns: Option<i64>,
 ) {
@@ -191,7 +192,7 @@ fn note_appended(
                 tracker.hold(part, stream.key, start);
             }
             if Some(time_ns) != alone_ns {
-                stream.moved.push((start.at, time_ns));
+                stream.moved.push(Moved { at: start.at, time_ns, label_set, part });
             }
         }
         Line::Captured(Seen { print, read_ns, .. }) => {
@@ -199,10 +200,11 @@ fn note_appended(
             if is_new_share {
                 tracker.expect(part, stream.key, position);
             }
-            if !stream.handover.is_searching() {
+            let is_placed = !stream.handover.is_searching();
+            if is_placed {
                 tracker.ahead_to(stream.key, position + print.advance());
             }
-            stream.handover.shipped(Sent { print, read_ns, position, time_ns, part });
+            stream.handover.shipped(Sent { print, read_ns, position, is_placed, time_ns, label_set, part });
         }
     }
 }
@@ -218,25 +220,26 @@ fn sent_before(
     labels: impl Fn() -> u64,
 ) -> Option<i64> {
     stream.resend_until.filter(|until| start.at <= *until)?;
-    let file = file()?;
-    let sent = recovered.sent.get(&(file, std_stream, labels()))?;
-    let moved = recovered.moved.get(&(file, std_stream, start.at.offset)).copied();
+    let (file, labels) = (file()?, labels());
+    let sent = recovered.sent.get(&(file, std_stream, labels))?;
+    let moved = recovered.moved.get(&(file, std_stream, labels, start.at.offset)).copied();
     sent.contains(&start.at.offset).then(|| moved.unwrap_or(own_ns))
 }
 
-/// The time with which the line went out ahead of its file before a restart, where it did.
+/// The time with which the line went out ahead of its file, in this label set, before a restart, where it did.
 fn sent_ahead_before(
     recovered: &Recovered,
     stream: &StreamState,
     std_stream: StdStream,
     start: Mark,
     whole: &Record<'_>,
+    labels: &impl Fn() -> u64,
 ) -> Option<i64> {
     if start.stream_position >= stream.recovered_ahead_to {
         return None;
     }
-    let (hash, time_ns) = *recovered.ahead.get(&(stream.instance, std_stream, start.stream_position))?;
-    (hash == Fingerprint::of(whole).hash).then_some(time_ns)
+    let ahead = recovered.ahead.get(&(stream.instance, std_stream, start.stream_position))?;
+    (ahead.hash == Fingerprint::of(whole).hash && ahead.labels == labels()).then_some(ahead.time_ns)
 }
 
 /// The label set with this text; what the last run sent of it is remembered.

@@ -52,8 +52,7 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
     #[must_use]
     pub fn unplaced_lines(&self) -> usize {
         let ready = self.containers.values().filter_map(|container| container.ready.as_ref());
-        let unplaced = ready.flat_map(|ready| &ready.streams).filter(|stream| stream.handover.is_searching());
-        unplaced.map(|stream| stream.handover.pending().len()).sum()
+        ready.flat_map(|ready| &ready.streams).map(|stream| stream.handover.unplaced()).sum()
     }
 
     fn why(&self, state: Option<&StreamState>) -> String {

@@ -10,6 +10,7 @@ pub mod gzip;
 pub mod identity;
 mod instance;
 pub mod names;
+mod order;
 pub mod os;
 pub mod passing;
 pub mod save;

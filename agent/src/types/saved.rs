@@ -70,11 +70,22 @@ pub struct Recovered {
     /// Offsets of the first and the last record that were handed to the sender, per file, std stream and hash of the
     /// label set: those of another label set may have waited.
     pub sent: HashMap<(FileId, StdStream, u64), RangeInclusive<u64>>,
-    /// Records whose time was lifted or moved to a free nanosecond: file, std stream and offset → time.
-    pub moved: HashMap<(FileId, StdStream, u64), i64>,
+    /// Records whose time was lifted or moved to a free nanosecond: file, std stream, hash of the label set and
+    /// offset → time. Under other labels the same record has another time.
+    pub moved: HashMap<(FileId, StdStream, u64, u64), i64>,
     /// Fingerprints of the newest entries, per hash of the label set, oldest first.
     pub fingerprints: HashMap<u64, Vec<u64>>,
-    /// Lines that were shipped ahead of their files: hash of the instance, std stream and stream
-    /// position → hash of the content, time.
-    pub ahead: HashMap<(u64, StdStream, u64), (u64, i64)>,
+    /// Lines that were shipped ahead of their files, by hash of the instance, std stream and stream position.
+    pub ahead: HashMap<(u64, StdStream, u64), WentAhead>,
+}
+
+/// A line that was shipped ahead of its file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WentAhead {
+    /// Hash of its content.
+    pub hash: u64,
+    /// The time that it was given, nanoseconds since the Unix epoch.
+    pub time_ns: i64,
+    /// Hash of the label set. Under other labels that time may be another line's.
+    pub labels: u64,
 }

@@ -104,6 +104,8 @@ pub(super) struct Book {
     pub(super) came_otherwise: u64,
     /// The agent died once, or more often.
     pub(super) has_died: bool,
+    /// The agent has a kernel source.
+    pub(super) has_kernel: bool,
     /// The agent ended and was started again with a kernel source, which ships lines ahead of their files.
     pub(super) has_lost_places: bool,
     /// What happened, in words; only where one seed is played again.

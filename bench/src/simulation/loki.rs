@@ -2,6 +2,7 @@
 //!
 //! In: request bodies. Out: answers, and what is stored, in the books. The words are those of `receiver::refusal`.
 
+use super::gone::{has_lost_its_beginning, has_lost_its_end, is_displaced};
 use super::lines::{Book, Excuse, Stored};
 use crate::receiver::refusal::{self, FailedEntry, Failure, GroupedErrors};
 use crate::receiver::wire::{Entry, PushRequest, Stream};
@@ -332,28 +333,6 @@ impl Loki {
             self.broken.push(format!("this was never written: {:.200}", String::from_utf8_lossy(&new.text)));
         }
     }
-}
-
-/// The beginning of a line that had arrived was in a file that went while the agent was dead: its rest may come again.
-fn has_lost_its_beginning(book: &Book, number: usize) -> bool {
-    let line = &book.lines[number];
-    book.has_died && line.stored.is_some() && line.start.is_some_and(|(file, _)| book.files[file].names == 0)
-}
-
-/// Whether it went out ahead of a file before which another one was deleted: after a restart its stream position is not
-/// known then, and with it not that it went out.
-fn is_displaced(book: &Book, number: usize) -> bool {
-    let place = book.lines[number].start.map(|(file, _)| book.files[file].place);
-    let is_gone_before = |(instance, order)| {
-        book.files.iter().any(|file| file.names == 0 && file.place.0 == instance && file.place.1 < order)
-    };
-    book.has_lost_places && place.is_some_and(is_gone_before)
-}
-
-/// The same of its end: what comes again is then its beginning alone.
-fn has_lost_its_end(book: &Book, number: usize) -> bool {
-    let line = &book.lines[number];
-    book.has_died && line.stored.is_some() && line.last_file.is_some_and(|file| book.files[file].names == 0)
 }
 
 fn is_text(new: &[u8], written: &[u8]) -> bool {

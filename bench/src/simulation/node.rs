@@ -76,6 +76,8 @@ pub(super) struct Container {
     late: Vec<(usize, usize, Vec<u8>)>,
     /// Physical lines that the runtime has not written yet.
     unwritten: Vec<u8>,
+    /// When it writes them.
+    write_at: Option<Duration>,
     pending: [Option<Pending>; 2],
     rotated: Vec<Rotated>,
     before: Vec<(PathBuf, usize)>,
@@ -96,6 +98,10 @@ pub(super) struct Node {
     pub(super) kernel: Rc<RefCell<Kernel>>,
     /// The runtime holds lines back.
     pub(super) holds_back: bool,
+    /// The longest time from the pipe into the file.
+    pub(super) lag_max: Duration,
+    /// Containers write whole lines, one std stream each for most of the time.
+    pub(super) is_steady: bool,
     /// The books.
     pub(super) book: Book,
     /// Pods.
@@ -127,6 +133,8 @@ impl Node {
             fs,
             kernel,
             holds_back: true,
+            lag_max: Duration::ZERO,
+            is_steady: false,
             book: Book::default(),
             pods: Vec::new(),
             containers: Vec::new(),
@@ -165,6 +173,7 @@ impl Node {
                 old: None,
                 late: Vec::new(),
                 unwritten: Vec::new(),
+                write_at: None,
                 pending: [None, None],
                 rotated: Vec::new(),
                 before: Vec::new(),

@@ -1,18 +1,17 @@
 //! One seed, from its first line to the last rule.
 
 mod acts;
+mod draws;
 mod ends;
 
 use super::disk::{Fs, Trouble};
-use super::kernel::{Kernel, Odds};
+use super::kernel::Kernel;
 use super::life::{DataDir, Life, Setup};
 use super::loki::{Loki, Manners};
 use super::node::{Format, Node, PodPlan};
 use super::{Witnesses, rules};
-use penstock::config::{LineForm, Source};
 use penstock::limits::MEMORY_BYTES_MIN;
 use penstock::metrics::label::Source as LineSource;
-use penstock::pipeline::Settings;
 use penstock::types::pod::{Pod, PodSnapshot};
 use penstock::types::time::Now;
 use std::cell::RefCell;
@@ -112,32 +111,19 @@ impl Play {
     fn new(witnesses: Witnesses, seed: u64) -> Self {
         let mut random = fastrand::Rng::with_seed(seed);
         let log_dir = PathBuf::from("/var/log/pods");
-        let some = |random: &mut fastrand::Rng, share: f64, value: f64| if random.f64() < share { value } else { 0.0 };
-        let trouble = Trouble {
-            folder_refused: some(&mut random, 0.1, 0.4),
-            file_refused: some(&mut random, 0.15, 0.4),
-            overflow: some(&mut random, 0.2, 0.1),
-            read_error: some(&mut random, 0.1, 0.02),
-        };
+        let is_steady = witnesses == Witnesses::Both && random.u8(..4) > 0;
+        let trouble = draws::trouble(&mut random);
         let fs = Rc::new(RefCell::new(Fs::new(&log_dir, trouble, random.u64(..))));
-        let kernel = Rc::new(RefCell::new(kernel(witnesses, &mut random)));
+        let kernel = Rc::new(RefCell::new(draws::kernel(witnesses, is_steady, &mut random)));
         let mut node = Node::new(Rc::clone(&fs), Rc::clone(&kernel), &log_dir, random.u64(..));
         node.holds_back = !kernel.borrow().is_on || random.u8(..3) == 0;
-        node.book.is_loose = node.holds_back && kernel.borrow().is_on;
-        node.stamp_ns = [1, 1, 1, 1_000_000, 1_000_000_000][random.usize(..5)];
-        node.tick_share = some(&mut random, 0.5, 0.2);
-        node.odd_share = some(&mut random, 0.2, 0.1);
-        node.poison_share = some(&mut random, 0.15, 0.01);
-        node.line_bytes_max = [20, 120, 120, 2_000, 8_000][random.usize(..5)];
+        node.book.has_kernel = kernel.borrow().is_on;
+        node.book.is_loose = node.holds_back && node.book.has_kernel;
+        draws::writers(&mut node, is_steady, &mut random);
         node.wall_ns = BEGIN_NS;
         let mut loki = Loki::new(random.u64(..));
-        loki.manners = Manners {
-            trouble: [0.0, 0.05, 0.3][random.usize(..3)],
-            stores_and_fails: random.u8(..3) == 0,
-            refuses: random.u8(..3) == 0,
-            slowness: Duration::from_millis([1, 50, 2_000][random.usize(..3)]),
-        };
-        let setup = setup(&mut random);
+        loki.manners = draws::manners(&mut random);
+        let setup = draws::setup(is_steady, &mut random);
         let mut play = Self {
             fs,
             kernel,
@@ -196,6 +182,7 @@ impl Play {
     fn run_until(&mut self, until: Duration) -> Result<(), String> {
         while self.clock < until {
             self.node.close_due(self.clock);
+            self.node.flush_due(self.clock);
             self.start_if_due();
             self.tell_pods();
             let mut wait = until - self.clock;
@@ -212,7 +199,7 @@ impl Play {
             } else {
                 wait = wait.min(self.up_at.saturating_sub(self.clock));
             }
-            wait = wait.min(self.node.next_close().map_or(wait, |at| at.saturating_sub(self.clock)));
+            wait = wait.min(self.node.next_due().map_or(wait, |at| at.saturating_sub(self.clock)));
             let next_pod = self.pods.iter().map(|pod| pod.known_at).filter(|at| *at > self.clock).min();
             wait = wait.min(next_pod.map_or(wait, |at| at - self.clock));
             self.pass(wait.max(Duration::from_micros(50)));
@@ -340,44 +327,4 @@ impl Play {
         }
         self.snapshot_due = false;
     }
-}
-
-fn kernel(witnesses: Witnesses, random: &mut fastrand::Rng) -> Kernel {
-    let some = |random: &mut fastrand::Rng, share: f64, value: f64| if random.f64() < share { value } else { 0.0 };
-    let mut kernel = Kernel::new(random.u64(..));
-    kernel.is_on = witnesses == Witnesses::Both;
-    kernel.odds = Odds {
-        full: some(random, 0.3, 0.05),
-        unseen: some(random, 0.3, 0.05),
-        skipped: some(random, 0.2, 0.01),
-        late: some(random, 0.5, 0.5),
-        delay_ms: [0, 0, 1, 20][random.usize(..4)],
-    };
-    kernel
-}
-
-fn setup(random: &mut fastrand::Rng) -> Setup {
-    let source = |name: &str, source: Source| (name.to_owned(), source);
-    let labels = BTreeMap::from([
-        source("namespace", Source::PodNamespace),
-        source("app", Source::PodLabel("app".to_owned())),
-        source("level", Source::JsonLevel),
-    ]);
-    let structured_metadata =
-        BTreeMap::from([source("pod", Source::PodName), source("container", Source::ContainerName)]);
-    let memory_bytes_max = [64 * 1024, MEMORY_BYTES_MIN, 64 * 1024 * 1024][random.usize(..3)];
-    let settings = Settings {
-        node_name: "node".to_owned(),
-        labels,
-        structured_metadata,
-        line: LineForm::Compact,
-        memory_bytes_max,
-        rate: [100_000, 30 * 1024 * 1024][random.usize(..2)],
-        burst: [200_000, 60 * 1024 * 1024][random.usize(..2)],
-        batch_bytes: [1_000, 20_000, 1024 * 1024][random.usize(..3)],
-        linger_max: Duration::from_millis([0, 100, 1_000][random.usize(..3)]),
-        seed: random.u64(..),
-    };
-    let backlog_bytes_max = if random.u8(..6) == 0 { 3_000 } else { u64::MAX / 4 };
-    Setup { settings, backlog_bytes_max, journal_bytes_max: [500, 5_000, 4 * 1024 * 1024][random.usize(..3)] }
 }

@@ -5,7 +5,7 @@
 
 use super::lose;
 use crate::framing::fragments::PipeLines;
-use crate::handover::stream::Why;
+use crate::handover::why::Why;
 use crate::handover::window::Window;
 use crate::limits::{UNKNOWN_PIPE_KEPT, WINDOW_BYTES_MAX, WINDOW_BYTES_MIN};
 use crate::pipeline::Pipeline;

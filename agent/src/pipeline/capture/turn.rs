@@ -3,9 +3,11 @@
 use super::kept_record;
 use crate::framing::join::Joined;
 use crate::handover::fingerprint::Fingerprint;
-use crate::handover::pending::Sent;
-use crate::handover::stream::FileLine;
+use crate::handover::pending::{FileLine, Sent};
+use crate::handover::why::Counts;
 use crate::limits::{ALIGN_AGAIN_MAX, ALIGN_AGAIN_MIN};
+use crate::metrics::Metrics;
+use crate::metrics::label::Label;
 use crate::pipeline::Pipeline;
 use crate::pipeline::containers::{Ready, StreamState};
 use crate::pipeline::ship::Line;
@@ -45,22 +47,26 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
         if self.capture.tap.is_none() && joined.start.stream_position >= stream.recovered_ahead_to {
             return true;
         }
-        let (print, time_ns) = (Fingerprint::of(&joined.record), joined.record.time_ns);
-        if stream.handover.may_go_past(time_ns)
+        let (print, written_ns) = (Fingerprint::of(&joined.record), joined.record.time_ns);
+        if stream.handover.may_go_past(written_ns)
             && let Some(cookie) = stream.pipe.or_else(|| self.capture.pipes.certain(key, std_stream))
-            && self.may_ship_captured(key, ready, time_ns, now)
+            && self.may_ship_captured(key, ready, written_ns, now)
         {
-            self.begin_captured(key, ready, std_stream, cookie, Attempt::Past(print, time_ns), now);
+            self.begin_captured(key, ready, std_stream, cookie, Attempt::Past(print, written_ns), now);
         }
         let Some(stream) = ready.streams.get_mut(std_stream.index()) else { return true };
-        let sent = match stream.handover.file_line(print, joined.record.time_ns, now.mono) {
+        let was_searching = stream.handover.is_searching();
+        let time_ns = match stream.handover.file_line(print, written_ns, now.mono) {
             FileLine::Confirmed(sent) => {
                 self.tracker.confirm(sent.part, stream.key, joined.start);
-                Some((sent.position, sent.time_ns))
+                if sent.position == joined.start.stream_position {
+                    stream.confirmed.push_back(sent);
+                }
+                Some(sent.time_ns)
             }
             FileLine::Ship => {
                 let sent = self.answered_before(stream, std_stream, print, joined.start.stream_position);
-                if let Some((_, time_ns)) = sent.filter(|_| stream.file_time_ns == stream.last_time_ns) {
+                if let Some(time_ns) = sent.filter(|_| stream.file_time_ns == stream.last_time_ns) {
                     // It is the newest that went out: the next one does not go back behind it.
                     stream.last_time_ns = time_ns;
                 }
@@ -70,28 +76,29 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
         if stream.handover.is_searching() {
             self.tracker.ahead_to(stream.key, 0);
         }
-        let Some((position, time_ns)) = sent else { return true };
-        if position == joined.start.stream_position {
-            stream.confirmed.push_back((position, print.hash, time_ns));
-        }
+        let Some(time_ns) = time_ns else { return true };
         stream.stream_position = joined.start.stream_position + print.advance();
         stream.file_time_ns = time_ns;
+        if was_searching && !stream.handover.is_searching() {
+            // It is known again where the next captured line stands: behind those that are pending.
+            stream.ahead_position = stream.stream_position + stream.handover.pending().advance();
+        }
         false
     }
 
-    /// A line that was shipped ahead and answered for before a restart: its position and time.
+    /// The time of a line that was shipped ahead and answered for before a restart.
     fn answered_before(
         &self,
         stream: &StreamState,
         std_stream: StdStream,
         print: Fingerprint,
         position: u64,
-    ) -> Option<(u64, i64)> {
+    ) -> Option<i64> {
         if position >= stream.answered_ahead {
             return None;
         }
-        let (hash, time_ns) = *self.recovered.ahead.get(&(stream.instance, std_stream, position))?;
-        (hash == print.hash).then_some((position, time_ns))
+        let ahead = self.recovered.ahead.get(&(stream.instance, std_stream, position))?;
+        (ahead.hash == print.hash).then_some(ahead.time_ns)
     }
 
     /// A file was read to its end: its std streams may be able to go ahead.
@@ -207,23 +214,31 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
         let mut bytes = 0;
         for ready in self.containers.values_mut().filter_map(|container| container.ready.as_mut()) {
             for stream in &mut ready.streams {
-                let counts = stream.handover.take_counts();
-                self.metrics.confirmed_lines.add(counts.confirmed);
-                self.metrics.unconfirmed_lines.add(counts.unconfirmed);
-                self.metrics.mismatched_lines.add(counts.mismatched);
-                for (mode, why) in counts.changes {
-                    use crate::metrics::label::Label;
-                    self.metrics.handover.add(&[mode.value(), why.as_str()], 1);
-                }
+                tell(&self.metrics, stream.handover.take_counts());
                 bytes += stream.handover.memory_bytes() + stream.confirmed.len() * size_of::<Sent>();
             }
         }
         self.capture.pending_bytes = bytes;
     }
 
+    /// A std stream is let go: what its file has not shown is not confirmed any more.
+    pub(in crate::pipeline) fn end_handover(&self, stream: &mut StreamState) {
+        stream.handover.ended();
+        tell(&self.metrics, stream.handover.take_counts());
+    }
+
     /// Shares the memory for windows out among the pipes.
     pub(in crate::pipeline) fn share_capture_memory(&mut self) {
         let budget = usize::try_from(self.settings.memory_bytes_max / 8).unwrap_or(usize::MAX);
         self.capture.pipes.set_budget(budget);
+    }
+}
+
+fn tell(metrics: &Metrics, counts: Counts) {
+    metrics.confirmed_lines.add(counts.confirmed);
+    metrics.unconfirmed_lines.add(counts.unconfirmed);
+    metrics.mismatched_lines.add(counts.mismatched);
+    for (mode, why) in counts.changes {
+        metrics.handover.add(&[mode.value(), why.as_str()], 1);
     }
 }

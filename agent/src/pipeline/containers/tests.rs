@@ -1,5 +1,7 @@
 //! Whole pipelines over a real folder, with a clock that the tests move: pods that come late, or not at all.
 
+mod ahead;
+
 use crate::metrics::Metrics;
 use crate::metrics::label::{DropReason, Source};
 use crate::pipeline::{Outside, Pipeline, Settings};

@@ -61,6 +61,7 @@ impl<D: Disk> FileSource<D> {
             },
             None => Instance::new(format!("{pod}/{container}"), restart),
         };
+        instance.take_names(&candidates);
         let before = instance.next_number;
         let (mut names, mut is_held_up) = (Vec::new(), false);
         for candidate in candidates {
@@ -141,7 +142,6 @@ impl<D: Disk> FileSource<D> {
         // What is gone has another name by now, or none: the next look tells, and the names after it wait for that.
         let Some(inode) = candidate.inode else { return !self.is_put_off(&instance.folder, now) };
         if let Some(file) = instance.files.iter_mut().find(|file| file.inode == inode && file.file.is_some()) {
-            file.name = Some(candidate.name);
             if let (None, Some(open)) = (file.id, &mut file.file) {
                 file.id = identify(&instance.folder, instance.restart, open).ok().flatten();
             }

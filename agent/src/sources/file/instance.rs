@@ -5,11 +5,9 @@
 
 use super::disk::{Inode, LogFile, Stat, WatchId};
 use super::identity::identify;
-use super::names::{by_age, suffix_of};
-use crate::limits::{FILE_QUIET, INSTANCE_END_GRACE, ROTATION_FLUSH};
+use crate::limits::{FILE_QUIET, INSTANCE_END_GRACE};
 use crate::types::position::{FileId, FilePosition};
 use crate::types::time::Now;
-use std::cmp::Ordering;
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -25,6 +23,8 @@ pub(super) struct Tracked<F> {
     pub(super) id: Option<FileId>,
     /// The name it has now; `None` once it is deleted.
     pub(super) name: Option<String>,
+    /// The name it has, or had last.
+    pub(super) last_name: String,
     pub(super) is_gzip: bool,
     /// The most bytes seen in it (unpacked ones as far as read).
     pub(super) bytes: u64,
@@ -54,6 +54,7 @@ impl<F: LogFile> Tracked<F> {
             file: Some(file),
             inode: stat.inode,
             id: None,
+            last_name: name.clone(),
             name: Some(name),
             is_gzip,
             bytes: if is_gzip { 0 } else { stat.bytes },
@@ -188,41 +189,6 @@ impl<F: LogFile> Instance<F> {
     pub(super) fn position(&self) -> FilePosition {
         let file = self.files.get(self.current).map_or(self.next_number, |file| file.number);
         FilePosition { file, offset: self.offset }
-    }
-
-    /// Appends a file as the newest. The one before it may be about to get its writer's half line.
-    pub(super) fn push(&mut self, mut file: Tracked<F>, now: Now) {
-        if let Some(before) = self.files.back_mut() {
-            before.quiet_at = before.quiet_at.max(now.mono + ROTATION_FLUSH);
-        }
-        file.number = self.next_number;
-        self.next_number += 1;
-        if self.current == self.files.len() {
-            self.offset = file.start;
-        }
-        self.files.push_back(file);
-        self.has_ended = false;
-    }
-
-    /// Puts a file that was written after the current one before those that by their names are newer. Where these were
-    /// read already, their numbers stand, and it comes last.
-    pub(super) fn push_by_name(&mut self, mut file: Tracked<F>, now: Now) {
-        let suffix = |file: &Tracked<F>| file.name.as_deref().and_then(suffix_of).map(str::to_owned);
-        let own = suffix(&file);
-        let is_newer = |other: &Tracked<F>| {
-            other.name.is_some() && by_age(own.as_deref(), suffix(other).as_deref()) == Ordering::Less
-        };
-        let behind = self.files.iter().skip(self.current + 1).position(is_newer);
-        let place = behind.map_or(self.files.len(), |behind| self.current + 1 + behind);
-        let number = self.files.get(place).map(|next| next.number);
-        let Some(number) = number.filter(|number| *number > self.newest_read) else { return self.push(file, now) };
-        for later in self.files.iter_mut().skip(place) {
-            later.number += 1;
-        }
-        self.next_number += 1;
-        file.number = number;
-        self.files.insert(place, file);
-        self.has_ended = false;
     }
 
     /// Goes to `position` to read again from there. False where that file is not held any more.

@@ -170,7 +170,7 @@ fn take_place<F>(file: &mut Tracked<F>, copy: Tracked<F>, start: u64) {
 fn renewed<F: LogFile>(old: &mut Tracked<F>, now: Now) -> Option<Tracked<F>> {
     let file = old.file.take()?;
     let stat = file.stat().ok()?;
-    let mut new = Tracked::new(0, file, stat, old.name.clone().unwrap_or_default(), false, now);
+    let mut new = Tracked::new(0, file, stat, old.last_name.clone(), false, now);
     new.name = old.name.take();
     (new.close_watch, new.growth_watch) = (old.close_watch.take(), old.growth_watch.take());
     Some(new)

@@ -53,9 +53,10 @@ impl Node {
         }
     }
 
-    /// When the next old file is closed.
-    pub(in crate::simulation) fn next_close(&self) -> Option<Duration> {
-        self.containers.iter().filter(|container| container.old.is_some()).map(|container| container.old_until).min()
+    /// When the runtime does something next: closes an old file, or writes what it has read.
+    pub(in crate::simulation) fn next_due(&self) -> Option<Duration> {
+        let close_at = self.containers.iter().filter(|container| container.old.is_some()).map(|it| it.old_until);
+        close_at.chain(self.containers.iter().filter_map(|container| container.write_at)).min()
     }
 
     /// The runtime flushes its half lines into the old file and closes it.

@@ -16,15 +16,35 @@ impl Node {
             if self.containers[at].pending[std_stream].is_none() {
                 self.begin_line(at, std_stream);
             }
+            if self.is_steady {
+                self.emit(at, std_stream, true);
+                continue;
+            }
             let parts = self.random.usize(1..4);
             for _ in 0..parts {
                 self.emit(at, std_stream, false);
             }
         }
-        let unwritten = self.containers[at].unwritten.len();
-        let bytes =
-            if self.holds_back && self.random.u8(..3) == 0 { self.random.usize(0..=unwritten) } else { unwritten };
-        self.flush(at, bytes);
+        if !self.lag_max.is_zero() {
+            let lag = Duration::from_micros(self.random.u64(..=self.lag_max.as_micros() as u64));
+            self.containers[at].write_at.get_or_insert(now + lag);
+            return;
+        }
+        self.containers[at].write_at = Some(now);
+        self.flush_due(now);
+    }
+
+    /// The runtime writes what it has read a while ago.
+    pub(in crate::simulation) fn flush_due(&mut self, now: Duration) {
+        for at in 0..self.containers.len() {
+            if self.containers[at].write_at.is_some_and(|due| due <= now) {
+                self.containers[at].write_at = None;
+                let unwritten = self.containers[at].unwritten.len();
+                let holds_some = self.holds_back && self.random.u8(..3) == 0;
+                let bytes = if holds_some { self.random.usize(0..=unwritten) } else { unwritten };
+                self.flush(at, bytes);
+            }
+        }
     }
 
     /// Writes one line, whole.

@@ -8,7 +8,8 @@ impl Play {
     /// Something happens.
     pub(super) fn act(&mut self) {
         let at = self.random.usize(..self.node.containers.len());
-        let what = self.random.u8(..100);
+        let drawn = self.random.u8(..100);
+        let what = if self.node.is_steady && self.random.u8(..4) > 0 { 0 } else { drawn };
         let (clock, lines) = (self.clock, self.node.book.lines.len());
         self.node.book.tell(|| format!("{clock:?} action {what} on container {at}; {lines} lines"));
         match what {
