@@ -99,7 +99,7 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
     fn journal(&mut self, parts: &[Part], now: Now, outside: &mut dyn Outside) {
         let mut record = Record::default();
         for part in parts {
-            self.metrics.resent_entries.add(u64::from(part.resent));
+            self.metrics.resent_entries.add(part.resent.len() as u64);
             let labels = label_set_hash(self.batch.text(part.label_set));
             record.fingerprints(labels, &part.fingerprints);
             for share in &part.shares {
