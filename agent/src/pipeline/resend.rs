@@ -39,7 +39,7 @@ impl Before<'_> {
         let (file, labels, offset) = (file()?, labels(), self.start.at.offset);
         let sent = self.recovered.sent.get(&(file, self.std_stream, labels))?;
         let noted_ns = self.recovered.moved.get(&(file, self.std_stream, labels, offset)).copied();
-        noted_ns.or(*alone_ns).filter(|_| sent.contains(&offset))
+        noted_ns.or(*alone_ns).filter(|_| sent.iter().any(|offsets| offsets.contains(&offset)))
     }
 
     /// How it went out ahead of its file, where it did.

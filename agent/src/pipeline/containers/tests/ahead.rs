@@ -100,7 +100,7 @@ fn a_line_between_others_that_went_out_may_not_have() {
         let mut file = OsDisk::new(node.folder.path(), &[]).unwrap().open(&node.path("a", "0.log"), false).unwrap();
         let id = identify("ns_p_uid/a", 0, &mut file).unwrap().unwrap();
         let labels = journal::label_set_hash("{container=\"a\"}");
-        node.pipeline.recovered.sent.insert((id, StdStream::Stdout, labels), 0..=lines[0] + lines[1]);
+        node.pipeline.recovered.sent.insert((id, StdStream::Stdout, labels), vec![0..=lines[0] + lines[1]]);
         if went_ahead {
             let instance = journal::instance_hash("ns_p_uid/a", 0);
             let line = WentAhead { hash: xxhash_rust::xxh3::xxh3_64(b"second"), time_ns: 7, labels: 1 };
