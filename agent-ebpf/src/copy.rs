@@ -49,8 +49,9 @@ fn segment(buffers: u64, pointer: u64) -> Option<[u64; 2]> {
 
 /// Puts all of what a job describes into the ring, at the pipe's sequence, and moves that on by as many bytes, carried or
 /// not. Cookie, time, `FLAG_FIRST`, buffers, pointer, segments, bytes to skip in the first and `left` are the caller's to set.
+/// Gives how many bytes were left out, as they are in too many pieces or their place is not known.
 #[inline(always)]
-pub(crate) fn copy(state: *mut PipeState, job: *mut Job) {
+pub(crate) fn copy(state: *mut PipeState, job: *mut Job) -> u64 {
     // SAFETY: `state` is a value of `PIPES`, here and below.
     let (sequence, written_ns) = unsafe { ((*state).sequence, (*state).written_ns) };
     set!(job.head.sequence, sequence);
@@ -75,6 +76,7 @@ pub(crate) fn copy(state: *mut PipeState, job: *mut Job) {
         set!(job.head.flags, get!(job.head.flags) | FLAG_BYTES_LOST);
         put_counted(state, job, 0);
     }
+    left
 }
 
 /// Takes the next segment, or puts the next piece. False: there is nothing more to do.

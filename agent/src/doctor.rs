@@ -13,6 +13,7 @@ mod kernel;
 mod kubernetes;
 mod loki;
 mod resources;
+mod tax;
 
 pub use files::LOCK_FILE;
 pub use finding::{Finding, Level, json, text};

@@ -201,6 +201,7 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
     pub fn step(&mut self, now: Now, outside: &mut dyn Outside) {
         self.take_events(now);
         let has_captured = self.drain_captured(now);
+        self.go_from_start_where_due(now);
         let mut buffer = std::mem::take(&mut self.block);
         for _ in 0..BLOCKS_PER_STEP {
             if self.is_stopping || !self.read_some(now, &mut buffer) {
@@ -221,7 +222,7 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
             self.release_gone();
             self.go_alone_where_due(now);
             self.tell_handover();
-            self.tell_capture();
+            self.tell_capture(now);
             self.show_gauges();
         }
     }

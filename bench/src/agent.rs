@@ -4,8 +4,9 @@
 //! left behind; dropping it ends it.
 
 use crate::clock;
-use crate::sample::terminate;
-use anyhow::{Context, Result, bail};
+use crate::sample::{signal, terminate};
+use anyhow::{Context, Result, bail, ensure};
+use rustix::process::Signal;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -33,6 +34,8 @@ pub struct AgentSettings {
     pub pods: PathBuf,
     /// `loki.url`
     pub loki_url: String,
+    /// Further settings of `loki`, YAML lines.
+    pub loki_more: String,
     /// `auto`, `ebpf` or `file`.
     pub capture: String,
     /// `admin`
@@ -48,7 +51,7 @@ impl AgentSettings {
         let quote = |text: &str| serde_json::Value::from(text).to_string();
         let path = |path: &Path| quote(&path.to_string_lossy());
         format!(
-            "node_name: {}\ndata_dir: {}\nlog_dir: {}\nlog_link_dirs: [{}]\ncapture: {}\ndiscovery:\n  static: {}\nloki:\n  url: {}\nadmin: {}\n{}",
+            "node_name: {}\ndata_dir: {}\nlog_dir: {}\nlog_link_dirs: [{}]\ncapture: {}\ndiscovery:\n  static: {}\nloki:\n  url: {}\n{}admin: {}\n{}",
             quote(&self.node_name),
             path(&self.data_dir),
             path(&self.log_dir),
@@ -56,6 +59,7 @@ impl AgentSettings {
             self.capture,
             path(&self.pods),
             quote(&self.loki_url),
+            self.loki_more,
             quote(&self.admin.to_string()),
             self.more
         )
@@ -121,6 +125,22 @@ pub fn build(release: bool) -> Result<PathBuf> {
     Ok(profiles.join(if release { "release" } else { "debug" }).join("penstock"))
 }
 
+/// Runs the same chore of this program again, built with optimisation, where this one is not. `None`: this one is; else
+/// whether it held.
+///
+/// # Errors
+/// It cannot be started.
+pub fn run_optimised() -> Result<Option<bool>> {
+    if !cfg!(debug_assertions) {
+        return Ok(None);
+    }
+    println!("building the chores, optimised …");
+    let mut cargo = Command::new("cargo");
+    cargo.current_dir(project()).args(["run", "--release", "--quiet", "--package", "xtask", "--"]);
+    let status = cargo.args(std::env::args_os().skip(1)).status().context("starting cargo")?;
+    Ok(Some(status.success()))
+}
+
 /// The agent, running.
 #[derive(Debug)]
 pub struct AgentProcess {
@@ -153,6 +173,20 @@ impl AgentProcess {
         Ok(Self { child, log })
     }
 
+    /// Waits until it answers at its admin address: then the hooks are attached.
+    ///
+    /// # Errors
+    /// It ended, or did not answer within `patience`.
+    pub fn runs(&mut self, settings: &AgentSettings, patience: Duration) -> Result<()> {
+        let begun = clock::monotonic();
+        while settings.page("/healthz").0 == 0 {
+            self.check()?;
+            ensure!(clock::monotonic() - begun < patience, "the agent does not answer at {}", settings.admin);
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
     /// Its process id.
     #[must_use]
     pub fn pid(&self) -> u32 {
@@ -168,6 +202,14 @@ impl AgentProcess {
             None => Ok(()),
             Some(status) => bail!("the agent ended with {status}; its last words:\n{}", self.last_words()),
         }
+    }
+
+    /// SIGSTOP, or SIGCONT.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn hold(&self, still: bool) -> Result<()> {
+        signal(&self.child, if still { Signal::STOP } else { Signal::CONT })
     }
 
     /// SIGKILL, as a crash.
@@ -189,6 +231,19 @@ impl AgentProcess {
             return Ok(status);
         }
         terminate(&self.child)?;
+        self.wait(patience)
+    }
+
+    /// Waits until it ends by itself; gives its last words, and whether it called that a success.
+    ///
+    /// # Errors
+    /// It did not end within `patience`.
+    pub fn ends(mut self, patience: Duration) -> Result<(String, bool)> {
+        let status = self.wait(patience)?;
+        Ok((self.last_words(), status.success()))
+    }
+
+    fn wait(&mut self, patience: Duration) -> Result<ExitStatus> {
         let begun = clock::monotonic();
         while clock::monotonic() - begun < patience {
             if let Some(status) = self.child.try_wait()? {
@@ -196,7 +251,7 @@ impl AgentProcess {
             }
             std::thread::sleep(Duration::from_millis(20));
         }
-        bail!("the agent did not end within {patience:?} of SIGTERM; its last words:\n{}", self.last_words())
+        bail!("the agent did not end within {patience:?}; its last words:\n{}", self.last_words())
     }
 
     /// Bytes of its memory that are in RAM, now. What is mapped twice counts once (`Pss` of proc_pid_smaps(5)): the
@@ -205,6 +260,14 @@ impl AgentProcess {
     pub fn resident_bytes(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", self.pid())).unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix("Pss:"));
+        line.and_then(|line| line.trim().split(' ').next()?.parse::<u64>().ok()).unwrap_or(0) * 1024
+    }
+
+    /// The most memory that was resident at any time, bytes (`VmHWM` of proc_pid_status(5)).
+    #[must_use]
+    pub fn peak_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         line.and_then(|line| line.trim().split(' ').next()?.parse::<u64>().ok()).unwrap_or(0) * 1024
     }
 
@@ -255,6 +318,7 @@ mod tests {
             log_dir: "/t/pods".into(),
             pods: "/t/pods.json".into(),
             loki_url: "http://127.0.0.1:1".into(),
+            loki_more: String::new(),
             capture: "file".into(),
             admin: SocketAddr::from(([127, 0, 0, 1], 9)),
             more: "line: compact\n".into(),

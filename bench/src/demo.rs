@@ -69,6 +69,7 @@ pub fn run(args: &DemoArgs, store: &dyn Store) -> Result<bool> {
         log_dir: load.pods_root(),
         pods: folder.path().join("pods.json"),
         loki_url: store.url(),
+        loki_more: String::new(),
         capture: args.capture.clone(),
         admin: agent::free_address()?,
         more: String::new(),

@@ -4,6 +4,7 @@
 pub mod clock;
 
 pub mod ledger;
+pub mod measure;
 pub mod pods;
 pub mod producer;
 

@@ -215,7 +215,15 @@ fn remove_folder(folder: &Path) -> Result<()> {
 /// # Errors
 /// Those of `kill`.
 pub fn terminate(child: &Child) -> Result<()> {
-    kill_process(id(child)?, Signal::TERM).context("ending a process")
+    signal(child, Signal::TERM)
+}
+
+/// A signal to a child that was not waited for.
+///
+/// # Errors
+/// Those of `kill`.
+pub fn signal(child: &Child, signal: Signal) -> Result<()> {
+    kill_process(id(child)?, signal).with_context(|| format!("sending {signal:?} to a process"))
 }
 
 fn id(child: &Child) -> Result<Pid> {

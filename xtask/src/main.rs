@@ -5,12 +5,13 @@ use clap::{Parser, Subcommand};
 use penstock_bench::demo::DemoArgs;
 use penstock_bench::e2e::E2eArgs;
 use penstock_bench::ebpf::EbpfArgs;
+use penstock_bench::measure::{self, BenchArgs};
 use penstock_bench::producer::{self, ProducerArgs};
 use penstock_bench::receiver::{Receiver, ReceiverConfig};
 use penstock_bench::runtime::logger::{self, LoggerArgs};
 use penstock_bench::scenarios::{self, SoakArgs};
 use penstock_bench::vm::VmArgs;
-use penstock_bench::{ci, demo, e2e, ebpf, setup, vm};
+use penstock_bench::{agent, ci, demo, e2e, ebpf, setup, vm};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use tokio::runtime::Runtime;
@@ -36,6 +37,8 @@ enum Chore {
     Ebpf(EbpfArgs),
     /// Real containers under a private containerd, every line compared
     E2e(E2eArgs),
+    /// What the agent does for its processor time, beside what this machine could do at all
+    Bench(BenchArgs),
     /// The kernel matrix: Debian's kernels in QEMU, every hook, every check
     Vm(VmArgs),
     /// The Loki-compatible receiver alone, until Ctrl-C
@@ -44,7 +47,7 @@ enum Chore {
         #[arg(long, default_value = "127.0.0.1:3100")]
         listen: SocketAddr,
     },
-    /// The long tests: rotation, formats, kills, outage, memory, idle, simulation, handover
+    /// The long tests: rotation, formats, kills, outage, memory, ahead, latency, full, stopped, rights, cost, idle, simulation, handover
     Soak(SoakArgs),
     /// A sample application; the other chores start it
     #[command(hide = true)]
@@ -64,12 +67,20 @@ fn main() -> Result<ExitCode> {
             let runtime = Runtime::new()?;
             e2e::run(&args, &runtime.block_on(Receiver::start(ReceiverConfig::default()))?)?
         }
+        Chore::Bench(args) => match agent::run_optimised()? {
+            Some(held) => held,
+            None => measure::run(&args).map(|()| true)?,
+        },
         Chore::Ebpf(args) => ebpf::run(&args).map(|()| true)?,
         Chore::Receiver { listen } => {
             Runtime::new()?.block_on(receive(listen))?;
             true
         }
-        Chore::Soak(args) => scenarios::run(&args)?,
+        Chore::Soak(args) if args.debug => scenarios::run(&args)?,
+        Chore::Soak(args) => match agent::run_optimised()? {
+            Some(held) => held,
+            None => scenarios::run(&args)?,
+        },
         Chore::Vm(args) => vm::run(&args)?,
         Chore::Test => ci::test().map(|()| true)?,
         Chore::Ci => ci::run().map(|()| true)?,

@@ -8,6 +8,7 @@ use crate::maps::{Job, PIPES, READS, Read, add};
 use aya_ebpf::helpers::bpf_get_current_pid_tgid;
 use aya_ebpf::macros::fentry;
 use aya_ebpf::programs::FEntryContext;
+use aya_log_ebpf::warn;
 use penstock_ebpf::{PipeState, RecordHead};
 
 /// `ssize_t pipe_read(struct kiocb *, struct iov_iter *)`
@@ -46,6 +47,11 @@ fn pipe_read_entry(context: FEntryContext) -> i32 {
         add(unsafe { &raw mut (*state).exits }, 1);
         // SAFETY: as above.
         add(unsafe { &raw mut (*state).unseen }, 1);
+        warn!(
+            &context,
+            "more reads of followed pipes at once than there is room for; one by process {} is left out",
+            task >> 32
+        );
     }
     0
 }

@@ -10,6 +10,7 @@ use crate::maps::{PIPES, READS, Read, add};
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_ns};
 use aya_ebpf::macros::fexit;
 use aya_ebpf::programs::FExitContext;
+use aya_log_ebpf::warn;
 use penstock_ebpf::{FLAG_FIRST, PipeState};
 
 /// `ssize_t pipe_read(struct kiocb *, struct iov_iter *)`
@@ -32,8 +33,8 @@ fn pipe_read_exit(context: FExitContext) -> i32 {
         // Another following, or another file: what was saved is not of this read.
         // SAFETY: `state` is a value of `PIPES`, here and below.
         if file_now == file && unsafe { (*state).cookie } == cookie {
-            if count > 0 {
-                received(state, read, pipe, count as u64, room);
+            if count > 0 && received(state, read, pipe, count as u64, room) > 0 {
+                warn!(&context, "bytes left a followed pipe, and cannot be copied; process {} took them", task >> 32);
             }
             // SAFETY: as above.
             add(unsafe { &raw mut (*state).exits }, 1);
@@ -43,13 +44,13 @@ fn pipe_read_exit(context: FExitContext) -> i32 {
     0
 }
 
-/// The reader got `bytes`, at least one; its iterator has room for `room` more.
+/// The reader got `bytes`, at least one; its iterator has room for `room` more. Gives how many were not found, as [`copy`].
 #[inline(always)]
-fn received(state: *mut PipeState, read: *mut Read, pipe: u64, bytes: u64, room: u64) {
+fn received(state: *mut PipeState, read: *mut Read, pipe: u64, bytes: u64, room: u64) -> u64 {
     // SAFETY: `state` is a value of `PIPES` and `read` one of `READS`, here and below.
     let (entries, saved) = unsafe { (core::ptr::read_volatile(&raw const (*state).entries), &mut *read) };
     let is_mixed = saved.is_mixed != 0 || entries != saved.entry;
-    let Some(ring) = Ring::probe(pipe) else { return };
+    let Some(ring) = Ring::probe(pipe) else { return 0 };
     let cursor = ring.cursor();
     // Who found the pipe empty may have waited for long, while others took bytes out in other ways than `read`.
     let was_empty = saved.cursor as u32 == PipeState::CURSOR_EMPTY;
@@ -59,7 +60,7 @@ fn received(state: *mut PipeState, read: *mut Read, pipe: u64, bytes: u64, room:
         add(unsafe { &raw mut (*state).unseen }, 1);
     }
     if is_mixed {
-        return;
+        return 0;
     }
     // SAFETY: as above.
     unsafe { (*state).cursor = cursor };
@@ -75,5 +76,5 @@ fn received(state: *mut PipeState, read: *mut Read, pipe: u64, bytes: u64, room:
     saved.job.left = bytes;
     // SAFETY: the helper takes nothing.
     saved.job.head.read_ns = unsafe { bpf_ktime_get_ns() };
-    copy(state, &raw mut saved.job);
+    copy(state, &raw mut saved.job)
 }

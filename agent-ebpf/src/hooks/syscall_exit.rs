@@ -1,5 +1,6 @@
 //! `tp_btf` or `raw_tp` on `sys_exit`: the reads of the runtime's processes, where the pipe's own functions cannot be
-//! hooked. Every other process leaves after one look-up; but it is a tax on every system call of the node.
+//! hooked. Every other call leaves by its number, every other process after one look-up; but the tracepoint itself is a tax
+//! on every system call of the node.
 //!
 //! At exit the registers still hold descriptor and buffer. What this cannot see: which pipe the descriptor named when
 //! the read began, if another thread has given the number away meanwhile; bytes that left the pipe unseen, where a writer
@@ -7,19 +8,29 @@
 
 use crate::copy::{ONE, OTHERS, USER_ARRAY, copy};
 use crate::cursor::{Ring, between};
-use crate::kernel::{offset, probe};
+use crate::kernel::{load, offset, probe};
 use crate::maps::{JOBS, Job, PIPES, READERS, add};
 use aya_ebpf::EbpfContext;
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_get_current_task, bpf_ktime_get_ns};
 use aya_ebpf::macros::{btf_tracepoint, raw_tracepoint};
 use aya_ebpf::programs::{BtfTracePointContext, RawTracePointContext};
+use aya_log_ebpf::warn;
 use penstock_ebpf::{FLAG_FIRST, PipeKey, PipeState, RecordHead};
 
 /// `sys_exit(struct pt_regs *, long)`
 #[btf_tracepoint(function = "sys_exit")]
 fn syscall_exit_btf(context: BtfTracePointContext) -> i32 {
-    if is_reader() && context.arg::<i64>(1) > 0 {
-        let _left_out = returned(context.arg(0), context.arg(1));
+    let (regs, result): (u64, i64) = (context.arg(0), context.arg(1));
+    // SAFETY: the first argument of a program with BTF.
+    let number: u32 = unsafe { load(regs, offset!(regs_number)) };
+    if result > 0
+        && let Some(buffers) = buffers(number)
+        && is_reader()
+    {
+        if returned(regs, buffers, result as u64).is_some_and(|left_out| left_out > 0) {
+            let reader = bpf_get_current_pid_tgid() >> 32;
+            warn!(&context, "bytes left a followed pipe, and cannot be copied; process {} took them", reader);
+        }
     }
     0
 }
@@ -27,12 +38,16 @@ fn syscall_exit_btf(context: BtfTracePointContext) -> i32 {
 /// `sys_exit(struct pt_regs *, long)`
 #[raw_tracepoint(tracepoint = "sys_exit")]
 fn syscall_exit_raw(context: RawTracePointContext) -> i32 {
-    if is_reader() {
-        let arguments = context.as_ptr().cast::<u64>();
-        // SAFETY: a raw tracepoint's context is an array of its arguments.
-        let (regs, result) = unsafe { (*arguments, *arguments.add(1) as i64) };
-        if result > 0 {
-            let _left_out = returned(regs, result as u64);
+    let arguments = context.as_ptr().cast::<u64>();
+    // SAFETY: a raw tracepoint's context is an array of its arguments.
+    let (regs, result) = unsafe { (*arguments, *arguments.add(1) as i64) };
+    if result > 0
+        && let Some(buffers) = probe(regs, offset!(regs_number)).and_then(buffers)
+        && is_reader()
+    {
+        if returned(regs, buffers, result as u64).is_some_and(|left_out| left_out > 0) {
+            let reader = bpf_get_current_pid_tgid() >> 32;
+            warn!(&context, "bytes left a followed pipe, and cannot be copied; process {} took them", reader);
         }
     }
     0
@@ -43,17 +58,22 @@ fn is_reader() -> bool {
     READERS.get_ptr(&((bpf_get_current_pid_tgid() >> 32) as u32)).is_some()
 }
 
-/// A system call of a reader gave back `result`, which is positive.
+/// Where a system call of this number puts what it reads; `None` where it reads nothing from a pipe.
 #[inline(always)]
-fn returned(regs: u64, result: u64) -> Option<()> {
-    let number = probe::<u32>(regs, offset!(regs_number))? as u64;
-    let buffers = match number {
-        number if number == offset!(call_read) => ONE,
-        number if number == offset!(call_readv) => USER_ARRAY,
-        number if number == offset!(call_preadv2) => USER_ARRAY,
-        number if number == offset!(call_splice) || number == offset!(call_vmsplice) => OTHERS,
-        _ => return None,
-    };
+fn buffers(number: u32) -> Option<u64> {
+    match number as u64 {
+        number if number == offset!(call_read) => Some(ONE),
+        number if number == offset!(call_readv) => Some(USER_ARRAY),
+        number if number == offset!(call_preadv2) => Some(USER_ARRAY),
+        number if number == offset!(call_splice) || number == offset!(call_vmsplice) => Some(OTHERS),
+        _ => None,
+    }
+}
+
+/// A system call of a reader gave back `result`, which is positive. Gives how many bytes left a followed pipe and could not
+/// be copied.
+#[inline(always)]
+fn returned(regs: u64, buffers: u64, result: u64) -> Option<u64> {
     let (pipe, key) = pipe_at(probe(regs, offset!(regs_first))?)?;
     let state = PIPES.get_ptr_mut(&key)?;
     // SAFETY: `state` is a value of `PIPES`, here and below.
@@ -68,7 +88,7 @@ fn returned(regs: u64, result: u64) -> Option<()> {
         add(unsafe { &raw mut (*state).unseen }, 1);
         // SAFETY: as above.
         unsafe { (*state).cursor = PipeState::CURSOR_UNKNOWN as u64 };
-        return None;
+        return Some(result);
     }
     let (pointer, segments) = (probe(regs, offset!(regs_second))?, probe(regs, offset!(regs_third))?);
     let ring = Ring::probe(pipe)?;
@@ -89,8 +109,7 @@ fn returned(regs: u64, result: u64) -> Option<()> {
     let head = RecordHead { cookie, sequence: 0, read_ns, written_ns: 0, length: 0, flags };
     // SAFETY: a value of `JOBS`, this processor's own.
     unsafe { job.write(Job { head, unseen: 0, buffers, pointer, segments, skip: 0, left: result, here: 0, room: 0 }) };
-    copy(state, job);
-    Some(())
+    Some(copy(state, job))
 }
 
 /// The pipe at a descriptor of the current process, if it is one.

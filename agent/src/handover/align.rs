@@ -23,6 +23,9 @@ pub const RUN_BYTES_MIN: u64 = 64;
 const RECENT_LINES_MAX: usize = 256;
 /// How much the conversion between the kernel's clock and the wall clock may err, nanoseconds.
 const CLOCK_ERROR_NS: i64 = 100_000;
+/// A file that shows nothing for so long, nanoseconds, may have missed lines. Shorter silence is not looked at, as that would
+/// take a search at every line.
+const SILENT_NS: i64 = 50_000_000;
 
 /// The newest lines of a file.
 #[derive(Debug, Default)]
@@ -48,6 +51,21 @@ impl Recent {
         if self.lines.len() > RECENT_LINES_MAX {
             self.lines.pop_front();
             self.is_complete = false;
+        }
+    }
+
+    /// Whether all lines that the container instance ever wrote are known.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.is_complete
+    }
+
+    /// Whether nothing was shown for a while before a line of this time, or it is the very first.
+    #[must_use]
+    pub fn was_silent(&self, time_ns: i64) -> bool {
+        match self.time_ns {
+            None => self.is_complete && self.lines.is_empty(),
+            Some(newest_ns) => time_ns.saturating_sub(newest_ns) >= SILENT_NS,
         }
     }
 
@@ -85,6 +103,23 @@ pub fn in_file(window: &Window, recent: &Recent) -> usize {
         Some((place, _)) => place + 1,
         None => all().take_while(|(_, seen)| recent.time_ns.is_some_and(|newest| seen.read_ns <= newest)).count(),
     }
+}
+
+/// Where the file was silent while lines left the pipe, and now shows a later one: its runtime could not write them (the
+/// disk was full). Gives how many lines of `window` come before these. `print` and `time_ns` are of the file's next line,
+/// which must stand in `window` once, as what repeats proves nothing; `window` is of the pipe that writes this file.
+#[must_use]
+pub fn passed_over(window: &Window, recent: &Recent, print: Fingerprint, time_ns: i64) -> Option<usize> {
+    if !recent.was_silent(time_ns) {
+        return None;
+    }
+    let from_ns = recent.time_ns.map_or(i64::MIN, |newest_ns| newest_ns.saturating_add(CLOCK_ERROR_NS));
+    let all = || (0..window.len()).filter_map(|place| Some((place, window.get(place)?)));
+    let (first, _) = all().find(|(_, seen)| seen.read_ns > from_ns)?;
+    let mut same = all().filter(|(_, seen)| seen.print == print);
+    let (place, seen) = same.next()?;
+    let is_it = same.next().is_none() && seen.read_ns <= time_ns.saturating_add(CLOCK_ERROR_NS);
+    (is_it && place > first).then_some(first)
 }
 
 /// How many lines the two have in common, ending with the ones at these places, as far as they are known.

@@ -6,12 +6,12 @@
 //!    ▲                                    │  ▲                              │  ▲
 //!    └── gap, skipped runs, mismatch, ────┘  └─── its lines are found ──────┘  │
 //!    │   pipe gone, memory full                                                │
-//!    └───────────── file at rest for 2 s, the pipe is certainly this one ──────┘
+//!    └──── file at rest for 2 s, or lines passed over; certainly this pipe ────┘
 //! ```
 //! Alone ends, too, where the file shows a line that was written after all pending ones: it is not at rest, and ahead of
 //! the capture. Lines shipped ahead stay pending until the file shows them, also after a fall-back to the file.
 
-use super::align::{RUN_BYTES_MIN, RUN_LINES_MIN, Recent, align, from_start, in_file};
+use super::align::{RUN_BYTES_MIN, RUN_LINES_MIN, Recent, align, from_start, in_file, passed_over};
 use super::fingerprint::Fingerprint;
 use super::pending::{FileLine, Pending, Sent};
 use super::why::{Counts, Why};
@@ -202,17 +202,32 @@ impl Handover {
     /// stream goes ahead, and `window` holds what is to be shipped next; all its lines have their bytes.
     /// `is_this_one`: the pipe is known to be this std stream.
     pub fn go_ahead(&mut self, window: &mut Window, is_this_one: bool) -> bool {
-        if self.mode != Mode::File || !(self.pending.is_empty() || self.is_searching) {
-            return false;
+        if self.go_from_start(window, is_this_one) {
+            return true;
         }
-        let from_start = if is_this_one { from_start(window, &self.recent) } else { None };
-        let (next, why) = match from_start {
-            Some(lines) => (lines, Why::FromStart),
-            None => match align(window, &self.recent, self.lines_min) {
-                Some(place) => (place + 1, Why::Aligned),
-                None => return false,
-            },
-        };
+        let place = self.may_go_ahead().then(|| align(window, &self.recent, self.lines_min)).flatten();
+        place.is_some_and(|place| self.begin_ahead(window, place + 1, Why::Aligned))
+    }
+
+    /// As [`Handover::go_ahead`], where both witnesses are known from the first line on: that the file was read to its end is
+    /// not needed.
+    pub fn go_from_start(&mut self, window: &mut Window, is_this_one: bool) -> bool {
+        let lines = (is_this_one && self.may_go_ahead()).then(|| from_start(window, &self.recent)).flatten();
+        lines.is_some_and(|lines| self.begin_ahead(window, lines, Why::FromStart))
+    }
+
+    /// Whether [`Handover::go_from_start`] is worth a look.
+    #[must_use]
+    pub fn may_go_from_start(&self) -> bool {
+        self.recent.is_complete() && self.may_go_ahead()
+    }
+
+    fn may_go_ahead(&self) -> bool {
+        self.mode == Mode::File && (self.pending.is_empty() || self.is_searching)
+    }
+
+    /// The captured lines from `next` on are to be shipped.
+    fn begin_ahead(&mut self, window: &mut Window, next: usize, why: Why) -> bool {
         if !window.is_whole_from(next) {
             return false;
         }
@@ -252,6 +267,29 @@ impl Handover {
         self.is_searching = true;
         self.run = (0, 0);
         self.change(Mode::Alone, Why::AtRest);
+        true
+    }
+
+    /// Whether [`Handover::go_past`] is worth a look: the file was silent before a line of this time.
+    #[must_use]
+    pub fn may_go_past(&self, time_ns: i64) -> bool {
+        self.mode == Mode::File && self.pending.is_empty() && self.recent.was_silent(time_ns)
+    }
+
+    /// The file is about to show a line, and passed over captured ones before it: these are shipped now, alone. `window` is
+    /// left with them and what follows. `is_this_one` as in [`Handover::go_ahead`].
+    pub fn go_past(&mut self, window: &mut Window, is_this_one: bool, print: Fingerprint, time_ns: i64) -> bool {
+        if !is_this_one || !self.may_go_past(time_ns) {
+            return false;
+        }
+        let Some(before) = passed_over(window, &self.recent, print, time_ns) else { return false };
+        if !window.is_whole_from(before) {
+            return false;
+        }
+        (0..before).for_each(|_| window.drop_first());
+        self.is_searching = true;
+        self.run = (0, 0);
+        self.change(Mode::Alone, Why::PassedOver);
         true
     }
 

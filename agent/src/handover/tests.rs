@@ -2,7 +2,7 @@
 
 mod seeded;
 
-use super::align::{Recent, align, from_start};
+use super::align::{Recent, align, from_start, passed_over};
 use super::fingerprint::Fingerprint;
 use super::pending::{FileLine, Sent};
 use super::stream::Handover;
@@ -87,6 +87,35 @@ fn from_the_first_line_on_no_run_is_needed() {
     assert_eq!(from_start(&window, &recent(&[("a", 3)], false)), None, "the file had lines before");
     window.drop_first();
     assert_eq!(from_start(&window, &recent(&[("a", 3)], true)), None, "the pipe had lines before");
+}
+
+/// Rule: what the runtime could not write, as the disk was full, is shipped from the capture, before what it wrote then.
+#[test]
+fn lines_that_the_file_passed_over_go_out_before_the_next_one() {
+    let lines = [("before", MS), ("one", 100 * MS), ("two", 110 * MS), ("three", 200 * MS)];
+    let past = |file: &[(&str, i64)], is_from_start, (next, at_ns)| {
+        passed_over(&window(&lines), &recent(file, is_from_start), print(next), at_ns)
+    };
+    assert_eq!(past(&[("before", 2 * MS)], false, ("three", 201 * MS)), Some(1));
+    assert_eq!(past(&[("before", 2 * MS)], false, ("one", 101 * MS)), None, "it is the next one");
+    assert_eq!(past(&[("before", 2 * MS)], false, ("three", 199 * MS)), None, "noted before it was captured");
+    assert_eq!(past(&[("before", 2 * MS)], false, ("other", 201 * MS)), None, "not captured");
+    assert_eq!(past(&[("two", 180 * MS)], false, ("three", 201 * MS)), None, "no silence");
+    assert_eq!(past(&[], true, ("two", 201 * MS)), Some(0), "the very first line");
+    assert_eq!(past(&[], false, ("two", 201 * MS)), None, "there were lines before");
+
+    let mut handover = Handover::new(true, Duration::ZERO);
+    let mut window = window(&lines[1..]);
+    assert!(!handover.go_past(&mut window, false, print("three"), 201 * MS), "perhaps another pipe");
+    assert!(handover.go_past(&mut window, true, print("three"), 201 * MS));
+    assert_eq!((handover.mode(), window.len()), (Mode::Alone, 3));
+    for (position, (text, at_ns)) in (0..).zip(&lines[1..]) {
+        let (part, label_set) = (PartId(1), LabelSetId(0));
+        let (print, at_ns) = (print(text), *at_ns);
+        handover.shipped(Sent { print, read_ns: at_ns, position, is_placed: false, time_ns: at_ns, label_set, part });
+    }
+    assert!(matches!(handover.file_line(print("three"), 201 * MS, Duration::ZERO), FileLine::Confirmed(_)));
+    assert_eq!(handover.take_counts().unconfirmed, 2);
 }
 
 #[test]

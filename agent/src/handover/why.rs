@@ -13,6 +13,8 @@ pub enum Why {
     FromStart,
     /// The file does not grow.
     AtRest,
+    /// The file shows a line, but not those that were captured before it.
+    PassedOver,
     /// Captured bytes are missing.
     Gap,
     /// The kernel skipped runs of the program.
@@ -38,6 +40,7 @@ impl Why {
             Self::Aligned => "aligned",
             Self::FromStart => "from_start",
             Self::AtRest => "file_at_rest",
+            Self::PassedOver => "passed_over",
             Self::Gap => "gap",
             Self::Skipped => "skipped_runs",
             Self::Mismatch => "mismatch",

@@ -46,7 +46,7 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
                 break;
             }
             let line_start = if ready.mid_line.is_some() { ready.mid_start } else { start };
-            match self.take_piece(&mut ready, &piece, line_start, now) {
+            match self.take_piece(key, &mut ready, &piece, line_start, now) {
                 Taken::Yes => {}
                 Taken::ReadAgain(line) => {
                     again = Some((line, start));
@@ -94,7 +94,14 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
         }
     }
 
-    fn take_piece(&mut self, ready: &mut Ready, piece: &Piece<'_>, line_start: FilePosition, now: Now) -> Taken {
+    fn take_piece(
+        &mut self,
+        key: InstanceKey,
+        ready: &mut Ready,
+        piece: &Piece<'_>,
+        line_start: FilePosition,
+        now: Now,
+    ) -> Taken {
         let Some(stream) = ready.streams.get_mut(piece.line.std_stream.index()) else { return Taken::Yes };
         if line_start < stream.skip_until {
             return Taken::Yes;
@@ -134,7 +141,7 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
             Taken::ReadAgain(LetGo { std_stream: piece.line.std_stream, from: joined.start.at, bytes })
         } else {
             let (std_stream, has_prefix) = (piece.line.std_stream, piece.is_well_formed());
-            if !has_prefix || self.is_to_be_shipped(ready, std_stream, &joined, now) {
+            if !has_prefix || self.is_to_be_shipped(key, ready, std_stream, &joined, now) {
                 self.ship(ready, std_stream, joined.record, Line::File { start: joined.start, has_prefix });
             }
             Taken::Yes

@@ -180,9 +180,13 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
     }
 
     /// What the kernel counted, into the metrics; and whether it lost bytes since the last look.
-    pub(super) fn tell_capture(&mut self) {
-        let Some(tap) = &self.capture.tap else { return };
-        let counters = tap.counters();
+    pub(super) fn tell_capture(&mut self, now: Now) {
+        let Some(tap) = &mut self.capture.tap else { return };
+        let (counters, words) = (tap.counters(), tap.take_words());
+        for text in words {
+            let kind = text.split(|c: char| c.is_ascii_digit()).next().unwrap_or_default();
+            self.report(format!("kernel program {kind}"), &format!("kernel program: {text}"), now);
+        }
         let lost = counters.lost_bytes.saturating_sub(self.capture.told.lost_bytes);
         self.metrics.captured_bytes.add(lost);
         self.metrics.capture_lost_bytes.add(lost);

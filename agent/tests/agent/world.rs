@@ -48,6 +48,7 @@ impl World {
             log_dir: folder.path().join("pods"),
             pods: folder.path().join("pods.json"),
             loki_url: receiver.url(),
+            loki_more: String::new(),
             capture: "file".into(),
             admin: free_address().unwrap(),
             more: String::new(),

@@ -13,6 +13,8 @@ use anyhow::Result;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+/// The case that is run first and alone, to see how much of it goes out ahead of its file.
+pub const STEADY: &str = "steady";
 /// Bytes of the burst.
 const BURST_BYTES: usize = 60_000_000;
 /// Pieces into which the slow containers' output is cut, at any byte.
@@ -49,8 +51,17 @@ struct Output {
 #[must_use]
 pub fn all() -> Vec<Case> {
     let cat = || vec![CAT.to_string()];
+    // By `write`, as programs do; busybox's `cat` uses sendfile.
+    let steady =
+        "usleep 300000; i=0; while [ $i -lt 40 ]; do dd if=/data/out.$i bs=64k 2>&-; usleep 50000; i=$((i+1)); done";
     let slow = "i=0; while [ $i -lt 40 ]; do cat /data/out.$i; cat /data/err.$i >&2; usleep 50000; i=$((i+1)); done";
     vec![
+        Case::new(
+            STEADY,
+            "a steady container, whose first line comes after its start",
+            vec![steady.to_string()],
+            |_| text(Kind::Vllm, 4_000),
+        ),
         Case::new("text", "5,000 lines of text", cat(), |_| text(Kind::Vllm, 5_000)),
         Case::new("json", "5,000 lines of JSON", cat(), |_| text(Kind::Heimdall, 5_000)),
         Case::new("long-16k", "lines around 16 KiB and its multiples, with CR LF", cat(), |_| lengths(&LONG, "\r\n")),

@@ -174,9 +174,14 @@ impl Shared {
         }
     }
 
+    /// On a full disk it goes on, as containerd does ("continue on write error to drain the container output"): the line,
+    /// or its rest, is in no file.
     fn write(&self, mut file: &File, line: &[u8]) -> io::Result<()> {
-        file.write_all(line)?;
-        self.bytes.fetch_add(line.len() as u64, Ordering::Relaxed);
+        match file.write_all(line) {
+            Ok(()) => self.bytes.fetch_add(line.len() as u64, Ordering::Relaxed),
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => return Ok(()),
+            Err(error) => return Err(error),
+        };
         Ok(())
     }
 }

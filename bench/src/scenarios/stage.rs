@@ -12,10 +12,12 @@ use crate::receiver::{Receiver, ReceiverConfig};
 use crate::runtime::{Format, Rotation};
 use crate::sample::{Sample, SampleWorld};
 use crate::store::Store;
-use crate::tally::Tally;
+use crate::tally::{Tally, Written};
 use anyhow::{Context, Result, ensure};
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -66,6 +68,7 @@ impl Stage {
             log_dir: world.pods_root.clone(),
             pods: folder.path().join("pods.json"),
             loki_url: receiver.url(),
+            loki_more: String::new(),
             capture: "file".into(),
             admin: agent::free_address()?,
             more: String::new(),
@@ -97,25 +100,35 @@ impl Stage {
     /// # Errors
     /// One does not start.
     pub fn start_containers(&mut self, format: Format, programs: &[(Kind, f64)]) -> Result<()> {
+        programs.iter().try_for_each(|(kind, rate)| self.start_container(format, *kind, *rate, 0))
+    }
+
+    /// Starts one more container, which writes so many lines as fast as the pipe takes them, and ends.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn burst(&mut self, kind: Kind, lines: u64) -> Result<()> {
+        self.start_container(Format::Containerd, kind, 0.0, lines)
+    }
+
+    fn start_container(&mut self, format: Format, kind: Kind, rate: f64, lines: u64) -> Result<()> {
         let rotation = self.rotation.context("rotate() comes first")?;
         let world = SampleWorld { format, ..self.world.clone() };
-        let first = self.pods.len();
-        self.pods.extend(programs.iter().enumerate().map(|(n, (kind, _))| pod(first + n, *kind)));
+        let pod = pod(self.pods.len(), kind);
+        self.pods.push(pod.clone());
         fs::write(&self.settings.pods, kubectl_json(&self.pods, NODE))?;
-        for (pod, (kind, rate)) in self.pods[first..].iter().zip(programs) {
-            let args = ProducerArgs {
-                kind: *kind,
-                seed: self.rng.u64(..),
-                run: String::new(),
-                rate: *rate,
-                lines: 0,
-                stderr_every: 10,
-                long_every: 0,
-                lines_per_write: if *rate > 5_000.0 { 20 } else { 1 },
-                ledger: PathBuf::new(),
-            };
-            self.samples.push(Sample::start(&world, pod, &args, rotation)?);
-        }
+        let args = ProducerArgs {
+            kind,
+            seed: self.rng.u64(..),
+            run: String::new(),
+            rate,
+            lines,
+            stderr_every: 10,
+            long_every: 0,
+            lines_per_write: if rate > 5_000.0 || rate == 0.0 { 20 } else { 1 },
+            ledger: PathBuf::new(),
+        };
+        self.samples.push(Sample::start(&world, &pod, &args, rotation)?);
         Ok(())
     }
 
@@ -163,6 +176,49 @@ impl Stage {
         Ok(())
     }
 
+    /// Lets the agent stand still, or go on.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn hold_agent(&mut self, still: bool) -> Result<()> {
+        self.agent.as_ref().context("no agent runs")?.hold(still)
+    }
+
+    /// Starts the agent with these capabilities alone, as `setpriv` of util-linux names them: `bpf`.
+    ///
+    /// # Errors
+    /// One runs already, or it cannot be started.
+    pub fn start_agent_with(&mut self, rights: &[&str]) -> Result<()> {
+        ensure!(self.agent.is_none(), "the agent runs already");
+        fs::create_dir_all(&self.settings.data_dir)?;
+        let rights: String = rights.iter().map(|right| format!(",+{right}")).collect();
+        let mut command = Command::new("setpriv");
+        command.arg(format!("--bounding-set=-all{rights}")).arg(&self.program);
+        let agent = AgentProcess::start_with(command, &self.settings.yaml(), &[], self.folder.path())?;
+        self.agent = Some(agent);
+        Ok(())
+    }
+
+    /// A line of `/proc/PID/status` of the agent, without its name.
+    ///
+    /// # Errors
+    /// It does not run, or there is no such line.
+    pub fn agent_status(&self, name: &str) -> Result<String> {
+        let pid = self.agent.as_ref().context("no agent runs")?.pid();
+        let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        Ok(line.with_context(|| format!("{name} of the agent"))?.trim().to_owned())
+    }
+
+    /// Waits until the agent has ended by itself; gives its last words, and whether it called that a success.
+    ///
+    /// # Errors
+    /// It does not run, or goes on.
+    pub fn agent_ends(&mut self) -> Result<(String, bool)> {
+        let agent = self.agent.take().context("no agent runs")?;
+        agent.ends(AGENT_PATIENCE)
+    }
+
     /// SIGKILL to the agent.
     ///
     /// # Errors
@@ -195,8 +251,19 @@ impl Stage {
         // All at once, as the others would write on while one ends.
         self.samples.iter().try_for_each(Sample::end)?;
         self.samples.iter_mut().try_for_each(Sample::stop)?;
-        let lines = self.samples.iter().map(Sample::lines).sum();
-        Ok((lines, self.samples.iter().map(Sample::bytes).sum()))
+        Ok((self.lines(), self.samples.iter().map(Sample::bytes).sum()))
+    }
+
+    /// Lines that the containers have written so far.
+    #[must_use]
+    pub fn lines(&self) -> u64 {
+        self.samples.iter().map(Sample::lines).sum()
+    }
+
+    /// Where the log files are.
+    #[must_use]
+    pub fn pods_root(&self) -> &Path {
+        &self.world.pods_root
     }
 
     /// Waits until as many lines have arrived as were written, or nothing has for `patience`; `look` as in
@@ -217,6 +284,18 @@ impl Stage {
         self.pass(Duration::from_millis(500), look)
     }
 
+    /// What each container has written so far, by where it comes from.
+    ///
+    /// # Errors
+    /// A ledger cannot be read.
+    pub fn written(&self) -> Result<BTreeMap<String, Vec<Written>>> {
+        let each = self.samples.iter().map(|sample| {
+            let pod = sample.pod();
+            Ok((pod.source(&pod.containers[0]), sample.written()?))
+        });
+        each.collect()
+    }
+
     /// Ends the agent in order and compares.
     ///
     /// # Errors
@@ -226,11 +305,7 @@ impl Stage {
         let last_words = agent.last_words();
         let status = agent.stop(AGENT_PATIENCE)?;
         ensure!(status.success(), "the agent ended with {status}; its last words:\n{last_words}");
-        let each = self.samples.iter().map(|sample| {
-            let pod = sample.pod();
-            Ok((pod.source(&pod.containers[0]), sample.written()?))
-        });
-        let tally = compare(&each.collect::<Result<_>>()?, &self.receiver);
+        let tally = compare(&self.written()?, &self.receiver);
         println!("   {tally}");
         if !tally.is_whole() {
             println!("   the agent's last words:\n{last_words}");
@@ -245,6 +320,13 @@ pub fn log_line(stream: &str, tag: &str, content: &str) -> String {
     let wall = Duration::from_nanos(clock::wall_ns().try_into().unwrap_or(0));
     let time = humantime::format_rfc3339_nanos(std::time::UNIX_EPOCH + wall);
     format!("{time} {stream} {tag} {content}\n")
+}
+
+/// The middle one, or the upper of the two in the middle; not a number where there is none.
+#[must_use]
+pub fn median(mut of: Vec<f64>) -> f64 {
+    of.sort_unstable_by(f64::total_cmp);
+    of.get(of.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 fn pod(number: usize, kind: Kind) -> SamplePod {

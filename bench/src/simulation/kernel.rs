@@ -206,6 +206,10 @@ impl Kernel {
 pub(super) struct FakeTap(pub(super) Rc<RefCell<Kernel>>);
 
 impl Tap for FakeTap {
+    fn take_words(&mut self) -> Vec<String> {
+        Vec::new()
+    }
+
     fn events(&mut self, out: &mut Vec<PipeEvent>) {
         out.append(&mut self.0.borrow_mut().events);
     }

@@ -89,6 +89,17 @@ impl Pipes {
         free
     }
 
+    /// The pipe with waiting lines that is known to be this std stream, and is not bound yet.
+    pub(super) fn certain(&self, key: InstanceKey, std_stream: StdStream) -> Option<Cookie> {
+        let is_it = |pipe: &PipeState| {
+            !pipe.window.is_empty()
+                && pipe.bound.is_none()
+                && pipe.candidates.contains(&key)
+                && pipe.is_certainly(std_stream)
+        };
+        self.all.iter().find(|(_, pipe)| is_it(pipe)).map(|(cookie, _)| *cookie)
+    }
+
     /// Container instances of which captured lines wait.
     pub(super) fn with_lines(&self) -> impl Iterator<Item = InstanceKey> {
         self.all.values().filter(|pipe| !pipe.window.is_empty()).flat_map(|pipe| pipe.instances())

@@ -25,8 +25,11 @@ const TRIES_MAX: u32 = 16;
 /// What a std stream may do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Attempt {
+    FromStart,
     Ahead,
     Alone,
+    /// Before the file's next line, with this fingerprint and time.
+    Past(Fingerprint, i64),
 }
 
 impl<D: Disk, T: Tap> Pipeline<D, T> {
@@ -34,18 +37,26 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
     /// position until it is answered for.
     pub(in crate::pipeline) fn is_to_be_shipped(
         &mut self,
+        key: InstanceKey,
         ready: &mut Ready,
         std_stream: StdStream,
         joined: &Joined<'_>,
         now: Now,
     ) -> bool {
-        let Some(stream) = ready.streams.get_mut(std_stream.index()) else { return true };
+        let Some(stream) = ready.streams.get(std_stream.index()) else { return true };
         if self.capture.tap.is_none() && joined.start.stream_position >= stream.recovered_ahead_to {
             return true;
         }
-        let print = Fingerprint::of(&joined.record);
+        let (print, written_ns) = (Fingerprint::of(&joined.record), joined.record.time_ns);
+        if stream.handover.may_go_past(written_ns)
+            && let Some(cookie) = stream.pipe.or_else(|| self.capture.pipes.certain(key, std_stream))
+            && self.may_ship_captured(key, ready, written_ns, now)
+        {
+            self.begin_captured(key, ready, std_stream, cookie, Attempt::Past(print, written_ns), now);
+        }
+        let Some(stream) = ready.streams.get_mut(std_stream.index()) else { return true };
         let was_searching = stream.handover.is_searching();
-        let time_ns = match stream.handover.file_line(print, joined.record.time_ns, now.mono) {
+        let time_ns = match stream.handover.file_line(print, written_ns, now.mono) {
             FileLine::Confirmed(sent) => {
                 self.tracker.confirm(sent.part, stream.key, joined.start);
                 if sent.position == joined.start.stream_position {
@@ -98,6 +109,14 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
         }
     }
 
+    /// Lets std streams go ahead that are captured from their first line on, before their files are looked at.
+    pub(in crate::pipeline) fn go_from_start_where_due(&mut self, now: Now) {
+        let due: Vec<InstanceKey> = self.capture.due.iter().copied().collect();
+        for key in due {
+            self.attempt(key, Attempt::FromStart, now);
+        }
+    }
+
     /// Lets std streams go ahead whose place in the file is certain.
     pub(in crate::pipeline) fn go_ahead_where_due(&mut self, now: Now) {
         for key in std::mem::take(&mut self.capture.due) {
@@ -131,12 +150,15 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
             for std_stream in [StdStream::Stdout, StdStream::Stderr] {
                 let Some(stream) = ready.streams.get_mut(std_stream.index()) else { continue };
                 let is_waiting = attempt == Attempt::Ahead && now.mono < stream.try_at;
-                if stream.is_reread || is_waiting {
+                let is_in_vain = attempt == Attempt::FromStart && !stream.handover.may_go_from_start();
+                if stream.is_reread || is_waiting || is_in_vain {
                     continue;
                 }
                 let candidates = stream.pipe.map_or_else(|| self.capture.pipes.candidates(key), |pipe| vec![pipe]);
-                stream.tries = (stream.tries + 1).min(TRIES_MAX);
-                stream.try_at = now.mono + (ALIGN_AGAIN_MIN * (1 << stream.tries)).min(ALIGN_AGAIN_MAX);
+                if attempt == Attempt::Ahead {
+                    stream.tries = (stream.tries + 1).min(TRIES_MAX);
+                    stream.try_at = now.mono + (ALIGN_AGAIN_MIN * (1 << stream.tries)).min(ALIGN_AGAIN_MAX);
+                }
                 for cookie in candidates {
                     if self.begin_captured(key, &mut ready, std_stream, cookie, attempt, now) {
                         break;
@@ -164,8 +186,10 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
         let is_this_one = stream.pipe == Some(cookie) || pipe.is_certainly(std_stream);
         let was_ahead = stream.handover.takes_captured();
         let has_begun = match attempt {
+            Attempt::FromStart => stream.handover.go_from_start(&mut pipe.window, is_this_one),
             Attempt::Ahead => stream.handover.go_ahead(&mut pipe.window, is_this_one),
             Attempt::Alone => stream.handover.go_alone(&mut pipe.window, is_this_one, now.wall_ns, now.mono),
+            Attempt::Past(print, time_ns) => stream.handover.go_past(&mut pipe.window, is_this_one, print, time_ns),
         };
         if has_begun {
             (stream.pipe, stream.tries) = (Some(cookie), 0);

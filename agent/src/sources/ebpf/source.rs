@@ -70,6 +70,10 @@ impl Tap for EbpfSource {
         lock(&self.kernel).counters()
     }
 
+    fn take_words(&mut self) -> Vec<String> {
+        lock(&self.kernel).take_words()
+    }
+
     fn nudge(&mut self) {
         self.finder.nudge();
     }

@@ -37,6 +37,10 @@ impl Tap for Absent {
         match *self {}
     }
 
+    fn take_words(&mut self) -> Vec<String> {
+        match *self {}
+    }
+
     fn nudge(&mut self) {
         match *self {}
     }
@@ -62,6 +66,9 @@ pub trait Tap {
 
     /// The counts until now.
     fn counters(&self) -> Counters;
+
+    /// What the kernel programs had to say since the last call: something that should not happen, a few lines at the most.
+    fn take_words(&mut self) -> Vec<String>;
 
     /// There may be a new container, whose pipes are to be looked for.
     fn nudge(&mut self);

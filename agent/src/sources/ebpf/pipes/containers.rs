@@ -42,7 +42,15 @@ enum Group {
 /// The first process of each container.
 #[derive(Debug, Default)]
 pub(super) struct Firsts {
-    all: HashMap<Group, ProcessId>,
+    all: HashMap<Group, First>,
+}
+
+/// The first process of a container, as its parent `reader` said. That may have been the runtime that starts it, of which
+/// other children come first: once that one has ended it counts no more.
+#[derive(Clone, Copy, Debug)]
+struct First {
+    process: ProcessId,
+    reader: ProcessId,
 }
 
 impl Firsts {
@@ -61,7 +69,7 @@ impl Firsts {
         }
         let mut containers = Vec::new();
         for (group, members) in groups {
-            let Some(first) = self.first(table, &group, &members) else { continue };
+            let Some(first) = self.first(table, &group, &members, reader) else { continue };
             let place = table.cgroup(first.pid).cloned().unwrap_or_default();
             let id = if let Group::Id(id) = group { Some(id) } else { None };
             let is_own_pod = id.is_none() && place.pod == own.pod;
@@ -70,15 +78,24 @@ impl Firsts {
         containers
     }
 
-    /// The oldest member. One that was the first before stays it: forever in a container with an ID, else for as long as
-    /// it lives; then the next one that was not there beside it follows. `None`: the first one has ended.
-    fn first(&mut self, table: &mut Table, group: &Group, members: &[ProcessId]) -> Option<ProcessId> {
+    /// The oldest member. One that was the first before stays it: in a container with an ID as long as its reader lives, else
+    /// as long as it lives itself; then the next one that was not there beside it follows. `None`: the first one has ended.
+    fn first(
+        &mut self,
+        table: &mut Table,
+        group: &Group,
+        members: &[ProcessId],
+        reader: ProcessId,
+    ) -> Option<ProcessId> {
         let has_id = matches!(group, Group::Id(_));
         let is_outsider = |id: &ProcessId| table.get(id.pid).is_some_and(|process| process.role == Role::Outsider);
         let oldest = members.iter().copied().filter(|id| has_id || !is_outsider(id)).min();
-        let before = self.all.get(group).copied().filter(|before| has_id || table.is_alive(*before));
-        let first = before.into_iter().chain(oldest).min()?;
-        self.all.insert(group.clone(), first);
+        let is_valid = |before: &First| table.is_alive(if has_id { before.reader } else { before.process });
+        let before = self.all.get(group).copied().filter(is_valid);
+        let oldest = oldest.map(|process| First { process, reader });
+        let found = before.into_iter().chain(oldest).min_by_key(|found| found.process)?;
+        self.all.insert(group.clone(), found);
+        let first = found.process;
         for member in members {
             let role = if *member == first { Role::First } else { Role::Outsider };
             let is_same = table.get(member.pid).is_some_and(|p| p.role == Role::OwnedFirst && role == Role::First);
@@ -92,7 +109,7 @@ impl Firsts {
     /// Forgets those that have ended. One with an ID stays for as long as somebody is in its container.
     pub(super) fn forget_ended(&mut self, table: &Table) {
         let is_used = |group: &Group| matches!(group, Group::Id(id) if table.has_somebody_in(id));
-        self.all.retain(|group, first| table.is_alive(*first) || is_used(group));
+        self.all.retain(|group, first| table.is_alive(first.process) || is_used(group));
     }
 }
 

@@ -103,6 +103,28 @@ fn who_is_executed_in_a_container_does_not_count_whoever_reads_its_pipes() {
     }
 }
 
+/// `runc create` has children in the container's cgroup which end before the container's own first process is there.
+#[test]
+fn what_starts_a_container_is_not_its_first_process() {
+    let tree = MadeUp::new();
+    shim(&tree, v2);
+    let mut looker = tree.looker();
+    tree.process(150, SHIM, 65, "0::/system.slice/containerd.service");
+    tree.process(160, 150, 66, &v2("u1", &id('a')));
+    piped(&tree, 160, SHIM, 1_000);
+    looker.look(true).unwrap();
+    tree.process(161, 150, 67, &v2("u1", &id('a')));
+    for n in 0..2 {
+        tree.pipe(161, n + 1, 1_000 + u64::from(n), Write);
+    }
+    tree.end(160);
+    looker.look(false).unwrap();
+    tree.end(150);
+    tree.process(161, SHIM, 67, &v2("u1", &id('a')));
+    looker.look(false).unwrap();
+    assert_eq!(seen(&looker), [(1_000, 161, pod("u1")), (1_001, 161, pod("u1"))]);
+}
+
 #[test]
 fn a_container_is_found_while_its_runtime_starts_it() {
     let tree = MadeUp::new();

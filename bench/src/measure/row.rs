@@ -1,0 +1,109 @@
+//! A result: one line for people, one JSON object for programs.
+//!
+//! In: figures. Out: a row on stdout, an object appended to `results.jsonl`. Never: a figure rounded up.
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+
+/// Figures of one scenario, target and corpus. What was not measured is `None`.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Row {
+    /// Its name.
+    pub scenario: String,
+    /// What was measured: `penstock`, a rival, or a part of the floor.
+    pub target: String,
+    /// What was read.
+    pub corpus: String,
+    /// Which witness.
+    pub capture: Option<String>,
+    /// Bytes of log files, 10^6, a second.
+    pub mb_per_s: Option<f64>,
+    /// The same a second of processor time, of its own and of the kernel for it.
+    pub mb_per_cpu_s: Option<f64>,
+    /// `mb_per_cpu_s` over that of the floor in this run.
+    pub floor_share: Option<f64>,
+    /// Processor time over time.
+    pub cores: Option<f64>,
+    /// The most memory that was resident, 2^20 bytes.
+    pub rss_mib: Option<f64>,
+    /// Lines written.
+    pub lines: Option<u64>,
+    /// Of these, how many did not arrive.
+    pub lost: Option<u64>,
+    /// Lines that arrived once more.
+    pub doubled: Option<u64>,
+    /// From the write to the receiver's having it, milliseconds.
+    pub lag_ms_p50: Option<f64>,
+    /// As above, 99 of 100.
+    pub lag_ms_p99: Option<f64>,
+    /// As above, the longest.
+    pub lag_ms_max: Option<f64>,
+    /// Smallest and largest of the runs over the median, of `mb_per_cpu_s`.
+    pub spread: Option<[f64; 2]>,
+}
+
+/// Where rows go; the rows of this run.
+#[derive(Debug)]
+pub struct Rows {
+    file: File,
+    /// Told so far, oldest first.
+    pub told: Vec<Row>,
+}
+
+impl Rows {
+    /// Appends to the file, which is made where it is not there.
+    ///
+    /// # Errors
+    /// It cannot be opened.
+    pub fn open(path: &Path) -> Result<Self> {
+        let file = File::options().create(true).append(true).open(path);
+        Ok(Self { file: file.with_context(|| format!("opening {}", path.display()))?, told: Vec::new() })
+    }
+
+    /// Prints and appends a row.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn tell(&mut self, row: Row) -> Result<()> {
+        println!("   {}", text(&row));
+        let mut line = serde_json::to_vec(&row)?;
+        line.push(b'\n');
+        self.file.write_all(&line).context("appending to results.jsonl")?;
+        self.told.push(row);
+        Ok(())
+    }
+
+    /// The floor of a corpus in this run, MB per second of processor time.
+    #[must_use]
+    pub fn floor(&self, corpus: &str) -> Option<f64> {
+        let is_it = |row: &&Row| row.scenario == "floor" && row.target == "all parts" && row.corpus == corpus;
+        self.told.iter().rev().find(is_it)?.mb_per_cpu_s
+    }
+}
+
+fn text(row: &Row) -> String {
+    let mut text = format!("{:<12} {:<10}", row.target, row.corpus);
+    let mut add = |value: Option<f64>, digits: usize, unit: &str| {
+        if let Some(value) = value {
+            text.push_str(&format!(" {value:>9.digits$} {unit}"));
+        }
+    };
+    add(row.mb_per_s, 1, "MB/s");
+    add(row.mb_per_cpu_s, 1, "MB per CPU-s");
+    add(row.floor_share.map(|share| share * 100.0), 1, "% of the floor");
+    add(row.cores, 3, "cores");
+    add(row.rss_mib, 1, "MiB");
+    add(row.lines.map(|lines| lines as f64), 0, "lines");
+    add(row.lost.map(|lines| lines as f64), 0, "lost");
+    add(row.doubled.map(|lines| lines as f64), 0, "doubled");
+    add(row.lag_ms_p50, 2, "ms median");
+    add(row.lag_ms_p99, 2, "ms 99th");
+    add(row.lag_ms_max, 2, "ms at most");
+    if let Some([least, most]) = row.spread {
+        text.push_str(&format!("  (runs: {:.0} to {:.0} % of that)", least * 100.0, most * 100.0));
+    }
+    text
+}

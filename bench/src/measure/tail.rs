@@ -1,0 +1,107 @@
+//! Catching up: the files are there, in the page cache, and the agent starts.
+//!
+//! In: corpora. Out: MB a second and a second of processor time, memory, what was lost. Never: the time before the agent's
+//! start, or after the last line has arrived.
+
+use super::Bench;
+use super::corpus::{self, Corpus, Made};
+use super::row::{Row, Rows};
+use super::target::{Running, receiver, settings};
+use crate::clock;
+use crate::store::Store as _;
+use anyhow::{Result, bail};
+use std::time::Duration;
+use tokio::runtime::Runtime;
+
+/// Nothing has arrived for so long: it will not.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Figures of one run.
+struct Run {
+    seconds: f64,
+    cpu_seconds: f64,
+    peak_bytes: u64,
+    arrived: u64,
+    doubled: u64,
+    wire_bytes: u64,
+    requests: u64,
+}
+
+/// Plays it.
+///
+/// # Errors
+/// Something could not be written or started.
+pub fn play(bench: &Bench, rows: &mut Rows) -> Result<()> {
+    for corpus in [Corpus::Json, Corpus::Text, Corpus::Mixed, Corpus::ManyFiles] {
+        let folder = tempfile::Builder::new().prefix("tail-").tempdir_in(&bench.folder)?;
+        let made = corpus::make(corpus, bench.bytes, bench.seed, folder.path())?;
+        let runs = (0..bench.runs).map(|_| run(bench, &made)).collect::<Result<Vec<_>>>()?;
+        tell(corpus, &made, runs, rows)?;
+    }
+    Ok(())
+}
+
+fn run(bench: &Bench, made: &Made) -> Result<Run> {
+    let folder = tempfile::Builder::new().prefix("run-").tempdir_in(&bench.folder)?;
+    let runtime = Runtime::new()?;
+    let receiver = runtime.block_on(receiver())?;
+    let settings = settings(made, folder.path(), &receiver.url(), "file")?;
+    let begun = clock::monotonic();
+    let mut running = Running::start(bench, &settings, folder.path())?;
+    let (mut arrived, mut arrived_at) = (0, begun);
+    while arrived < made.lines {
+        std::thread::sleep(Duration::from_millis(10));
+        running.check()?;
+        let now = receiver.count().lines;
+        if now > arrived {
+            (arrived, arrived_at) = (now, clock::monotonic());
+        } else if clock::monotonic() - arrived_at > PATIENCE {
+            bail!("{arrived} of {} lines arrived, and no more for {PATIENCE:?}", made.lines);
+        }
+    }
+    let (cpu, peak_bytes) = (running.cpu()?, running.peak_bytes());
+    running.stop()?;
+    let stats = receiver.stats();
+    Ok(Run {
+        seconds: (arrived_at - begun).as_secs_f64(),
+        cpu_seconds: cpu.as_secs_f64(),
+        peak_bytes,
+        arrived,
+        doubled: stats.entries_received_twice,
+        wire_bytes: stats.body_bytes,
+        requests: stats.requests,
+    })
+}
+
+fn tell(corpus: Corpus, made: &Made, mut runs: Vec<Run>, rows: &mut Rows) -> Result<()> {
+    runs.sort_by(|a, b| a.cpu_seconds.total_cmp(&b.cpu_seconds));
+    let (Some(fastest), Some(slowest), Some(run)) = (runs.first(), runs.last(), runs.get(runs.len() / 2)) else {
+        bail!("no runs");
+    };
+    let megabytes = made.bytes as f64 / 1e6;
+    let per_cpu_s = megabytes / run.cpu_seconds;
+    let spread = [run.cpu_seconds / slowest.cpu_seconds, run.cpu_seconds / fastest.cpu_seconds];
+    rows.tell(Row {
+        scenario: "tail".into(),
+        target: "penstock".into(),
+        corpus: corpus.name().into(),
+        capture: Some("file".into()),
+        mb_per_s: Some(megabytes / run.seconds),
+        mb_per_cpu_s: Some(per_cpu_s),
+        floor_share: rows.floor(corpus.name()).map(|floor| per_cpu_s / floor),
+        cores: Some(run.cpu_seconds / run.seconds),
+        rss_mib: Some(run.peak_bytes as f64 / f64::from(1 << 20)),
+        lines: Some(made.lines),
+        lost: Some(made.lines - run.arrived),
+        doubled: Some(run.doubled),
+        spread: Some(spread),
+        ..Row::default()
+    })?;
+    println!(
+        "      {:.0} lines a second, {} requests, {:.1} MB on the wire",
+        made.lines as f64 / run.seconds,
+        run.requests,
+        run.wire_bytes as f64 / 1e6
+    );
+    Ok(())
+}

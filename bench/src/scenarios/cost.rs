@@ -1,0 +1,142 @@
+//! What the capture costs whom: the application its writes, the runtime's shim its reads, everybody every system call.
+//!
+//! In: the hooks that this kernel allows, attached and detached in turn, so that each figure has its bare one beside it.
+//! Out: medians. Never: the agent (a pipe is followed here as it follows one), or the time in which the ring is emptied.
+
+use super::stage::{Stage, median};
+use super::{HOOKS, Size};
+use crate::clock;
+use anyhow::{Context, Result};
+use penstock::metrics::label::{Hook, Label as _};
+use penstock::sources::ebpf::Kernel;
+use penstock::types::capture::Cookie;
+use rustix::fs::fstat;
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::getppid;
+use std::os::fd::OwnedFd;
+
+const RING_BYTES: u32 = 8 << 20;
+const WRITE_BYTES: usize = 200;
+const READ_BYTES: usize = 4096;
+/// What a pipe holds, in pages: each of them is one read here.
+const READS_A_FILL: usize = 16;
+/// As a page of the pipe holds 20 of these writes.
+const WRITES_A_FILL: usize = 300;
+/// Nanoseconds more than bare.
+const WRITE_MAX_NS: f64 = 150.0;
+/// See [`WRITE_MAX_NS`].
+const READ_MAX_NS: f64 = 1_500.0;
+
+/// The calls that are timed.
+const CALLS: [&str; 3] = ["write of 200 bytes", "read of 4 KiB", "getppid"];
+
+/// Of each of [`CALLS`] the times in one state in one round, nanoseconds.
+type Times = [Vec<u32>; 3];
+
+/// Medians of a round: for each of [`CALLS`] bare, with the hook but not followed, followed.
+type Round = [[f64; 3]; 3];
+
+/// Plays it.
+///
+/// # Errors
+/// A pipe cannot be made.
+pub fn play(_stage: &mut Stage, size: Size) -> Result<bool> {
+    let (rounds, fills) = if size == Size::Small { (8, 30) } else { (20, 170) };
+    println!("   {rounds} rounds of {} writes and {} reads", fills * WRITES_A_FILL, fills * READS_A_FILL);
+    let mut held = true;
+    let mut seen = 0;
+    for hook in HOOKS {
+        if let Err(refused) = Kernel::attach(&[hook], RING_BYTES) {
+            println!("   {refused}");
+            continue;
+        }
+        seen += 1;
+        let rounds = (0..rounds).map(|_| round(hook, fills)).collect::<Result<Vec<_>>>()?;
+        held &= judge(hook, &rounds);
+    }
+    Ok(held && seen > 0)
+}
+
+fn round(hook: Hook, fills: usize) -> Result<Round> {
+    let bare = measure(None, false, fills)?;
+    let mut kernel = Kernel::attach(&[hook], RING_BYTES).context("attached a moment ago")?;
+    let attached = measure(Some(&mut kernel), false, fills)?;
+    let followed = measure(Some(&mut kernel), true, fills)?;
+    let [bare, attached, followed] =
+        [bare, attached, followed].map(|times| times.map(|times| median(times.into_iter().map(f64::from).collect())));
+    Ok([0, 1, 2].map(|call| [bare[call], attached[call], followed[call]]))
+}
+
+fn judge(hook: Hook, rounds: &[Round]) -> bool {
+    let mut more = [0.0; 3];
+    for (call, name) in CALLS.iter().enumerate() {
+        let over = |of: fn(&[f64; 3]) -> f64| median(rounds.iter().map(|round| of(&round[call])).collect());
+        let (bare, attached) = (over(|[bare, ..]| *bare), over(|[bare, attached, _]| attached - bare));
+        more[call] = over(|[bare, _, followed]| followed - bare);
+        let hook = hook.value();
+        println!(
+            "   {hook}: {name}: {bare:.0} ns bare; not followed {attached:+.0} ns, followed {:+.0} ns",
+            more[call]
+        );
+    }
+    let [write, read, _] = more;
+    write < WRITE_MAX_NS && read < READ_MAX_NS
+}
+
+/// A fill of the pipe is written and then read, once for the writes' times and once for the reads'.
+fn measure(mut kernel: Option<&mut Kernel>, follow: bool, fills: usize) -> Result<Times> {
+    let mut times = Times::default();
+    let [writes, reads, others] = &mut times;
+    let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
+    let (bytes, mut buffer) = ([b'x'; READ_BYTES], vec![0; READ_BYTES]);
+    // For the writes another process counts as the reader, as in life: this one is not a shim then.
+    let another = getppid().map_or(1, |parent| parent.as_raw_pid().unsigned_abs());
+    self::follow(&mut kernel, &reader, follow.then_some(another))?;
+    for _ in 0..fills {
+        for _ in 0..WRITES_A_FILL {
+            writes.push(timed(|| rustix::io::write(&writer, &bytes[..WRITE_BYTES]))?);
+        }
+        for _ in 0..WRITES_A_FILL * WRITE_BYTES / READ_BYTES + 1 {
+            rustix::io::read(&reader, &mut *buffer)?;
+        }
+        empty(&mut kernel);
+    }
+    self::follow(&mut kernel, &reader, follow.then_some(std::process::id()))?;
+    for _ in 0..fills {
+        for _ in 0..READS_A_FILL {
+            rustix::io::write(&writer, &bytes)?;
+        }
+        for _ in 0..READS_A_FILL {
+            reads.push(timed(|| rustix::io::read(&reader, &mut *buffer))?);
+            others.push(timed(|| Ok(getppid()))?);
+        }
+        empty(&mut kernel);
+    }
+    Ok(times)
+}
+
+fn follow(kernel: &mut Option<&mut Kernel>, pipe: &OwnedFd, reader: Option<u32>) -> Result<()> {
+    let stat = fstat(pipe)?;
+    if let (Some(kernel), Some(reader)) = (kernel, reader) {
+        kernel.follow((stat.st_ino, stat.st_dev), reader, Cookie(u64::from(reader)))?;
+    }
+    Ok(())
+}
+
+/// Nanoseconds.
+fn timed<T>(call: impl FnOnce() -> rustix::io::Result<T>) -> Result<u32> {
+    let begun = clock::monotonic();
+    call()?;
+    Ok(u32::try_from((clock::monotonic() - begun).as_nanos()).unwrap_or(u32::MAX))
+}
+
+fn empty(kernel: &mut Option<&mut Kernel>) {
+    if let Some(kernel) = kernel {
+        loop {
+            kernel.collect(usize::MAX);
+            if !kernel.drain(usize::MAX, &mut |_| ()) {
+                break;
+            }
+        }
+    }
+}

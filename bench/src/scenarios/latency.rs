@@ -1,0 +1,59 @@
+//! From a line's write to its arrival, of a container that writes little: first from the log file, then from the pipe.
+//!
+//! In: a stage. Out: median and 99th percentile for each witness. Never: lines of the time in which the std streams find
+//! their places.
+
+use super::Size;
+use super::stage::Stage;
+use crate::clock;
+use crate::producer::lines::Kind;
+use crate::runtime::{Format, Rotation};
+use anyhow::Result;
+use std::time::Duration;
+
+/// Lines a second.
+const RATE: f64 = 100.0;
+/// From the kernel, in milliseconds.
+const MEDIAN_MAX_MS: f64 = 2.0;
+/// See [`MEDIAN_MAX_MS`].
+const P99_MAX_MS: f64 = 10.0;
+
+/// Plays it.
+///
+/// # Errors
+/// Something could not be started, or the agent ended by itself.
+pub fn play(stage: &mut Stage, size: Size) -> Result<bool> {
+    let time = Duration::from_secs(if size == Size::Small { 5 } else { 60 });
+    stage.rotate(Rotation { bytes_max: 10 << 20, files_max: 5, interval: Duration::from_secs(10) });
+    // A line of it says itself when it was written.
+    stage.start_containers(Format::Containerd, &[(Kind::Heimdall, RATE)])?;
+    let mut held = true;
+    for capture in ["file", "ebpf"] {
+        stage.settings.capture = capture.to_owned();
+        stage.start_agent()?;
+        stage.pass(Duration::from_secs(5), |_| ())?;
+        let from_ns = clock::wall_ns();
+        stage.pass(time, |_| ())?;
+        let until_ns = clock::wall_ns();
+        stage.pass(Duration::from_secs(2), |_| ())?;
+        println!("   {}", stage.settings.witnesses());
+        stage.stop_agent()?;
+        let mut lags_ms = Vec::new();
+        stage.receiver.each_entry(&mut |entry| {
+            if (from_ns..until_ns).contains(&entry.time_ns) {
+                lags_ms.push((entry.received_ns - entry.time_ns) as f64 / 1e6);
+            }
+        });
+        lags_ms.sort_unstable_by(f64::total_cmp);
+        let at = |share: f64| lags_ms.get((lags_ms.len() as f64 * share) as usize).copied().unwrap_or(f64::NAN);
+        let (median, p99) = (at(0.5), at(0.99));
+        println!("   {capture}: {} lines, median {median:.2} ms, 99th percentile {p99:.2} ms", lags_ms.len());
+        // The small form's agent and receiver are not optimised: it only prints.
+        let is_quick = size == Size::Small || (median < MEDIAN_MAX_MS && p99 < P99_MAX_MS);
+        held &= !lags_ms.is_empty() && (capture == "file" || is_quick);
+    }
+    let (lines, _) = stage.stop_containers()?;
+    stage.start_agent()?;
+    stage.drain(lines, Duration::from_secs(20), |_| ())?;
+    Ok(stage.finish()?.is_whole() && held)
+}
