@@ -198,10 +198,14 @@ impl Batch {
     }
 
     /// The newest fingerprints of each label set, oldest first, for the journal: of entries that were taken. What
-    /// waits has not gone out, and must not look so after a crash.
+    /// waits has not gone out, and must not look so after a crash, unless it has before the last one.
     pub fn fingerprints(&self) -> impl Iterator<Item = (&str, Vec<u64>)> {
         self.sets.iter().map(|set| {
-            let waiting: HashSet<u64> = set.waiting.iter().flat_map(|part| part.fingerprints.iter().copied()).collect();
+            let mut waiting: HashSet<u64> =
+                set.waiting.iter().flat_map(|part| part.fingerprints.iter().copied()).collect();
+            for fingerprint in set.waiting.iter().flat_map(|part| &part.resent) {
+                waiting.remove(fingerprint);
+            }
             let mut newest = set.unique.newest();
             newest.retain(|fingerprint| !waiting.contains(fingerprint));
             (set.text.as_str(), newest)

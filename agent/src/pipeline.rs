@@ -10,6 +10,7 @@ mod catch_up;
 mod containers;
 mod gate;
 mod requests;
+mod resend;
 mod saving;
 mod ship;
 mod spill;

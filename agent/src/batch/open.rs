@@ -56,7 +56,7 @@ impl OpenEntry<'_> {
         part.line_bytes += self.line.len() as u64;
         part.counted_bytes += (self.line.len() + self.metadata_counted_bytes) as u64;
         part.fingerprints.push(fingerprint);
-        part.resent += u32::from(self.sent_at_ns.is_some());
+        part.resent.extend(self.sent_at_ns.map(|_| fingerprint));
         match self.place {
             Place::File(start) => {
                 if Some(time_ns) != self.alone_ns {

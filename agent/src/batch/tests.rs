@@ -3,9 +3,8 @@
 use super::*;
 use crate::types::position::{Mark, StreamKey};
 
-fn append(batch: &mut Batch, text: &str, line: &[u8]) {
-    let id = batch.label_set(text);
-    let entry = OpenEntry {
+fn entry(line: &[u8]) -> OpenEntry<'_> {
+    OpenEntry {
         alone_ns: Some(1),
         line,
         time_ns: 1,
@@ -15,8 +14,12 @@ fn append(batch: &mut Batch, text: &str, line: &[u8]) {
         written_ns: 1,
         stream: StreamKey(0),
         place: open::Place::File(Mark::default()),
-    };
-    batch.append(id, &entry).unwrap();
+    }
+}
+
+fn append(batch: &mut Batch, text: &str, line: &[u8]) {
+    let id = batch.label_set(text);
+    batch.append(id, &entry(line)).unwrap();
 }
 
 /// Rule: a request stays below its limit with the text of its label sets, of which there may be more than of lines.
@@ -44,4 +47,19 @@ fn what_is_over_the_limit_by_itself_goes_alone() {
     assert_eq!(batch.take(100, 0, &|_| false).len(), 1);
     assert_eq!(batch.take(100, 0, &|_| false).len(), 1);
     assert!(batch.take(100, 0, &|_| false).is_empty());
+}
+
+/// Rule: what waits has not gone out, but for what had gone out before the restart: others must not get its time.
+#[test]
+fn the_journal_has_the_fingerprints_of_what_waits_to_be_sent_again() {
+    let mut batch = Batch::new(100);
+    append(&mut batch, "{a=\"y\"}", b"new");
+    let count = |batch: &Batch| batch.fingerprints().map(|(_, fingerprints)| fingerprints.len()).sum::<usize>();
+    assert_eq!(count(&batch), 0);
+    let again = OpenEntry { sent_at_ns: Some(1), ..entry(b"again") };
+    let id = batch.label_set("{a=\"y\"}");
+    batch.append(id, &again).unwrap();
+    assert_eq!(count(&batch), 1);
+    batch.take(100, 0, &|_| false);
+    assert_eq!(count(&batch), 2);
 }

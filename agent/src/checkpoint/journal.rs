@@ -5,6 +5,9 @@
 //! record of each std stream and label set in it, and the times that were lifted or moved. Written, not synced: a killed agent leaves it whole. It is begun
 //! anew when it has grown, with all that is still needed. Reading stops at the first record that is not whole.
 
+#[cfg(test)]
+mod tests;
+
 use super::data_file;
 use crate::limits::JOURNAL_BYTES_MAX;
 use crate::types::position::{FileId, StdStream};
@@ -48,7 +51,7 @@ impl Record {
     }
 
     /// What this std stream of this file has of the label set with this hash has gone out, from the record that starts
-    /// at the first of `offsets` to the one at the last.
+    /// at the first of `offsets` to the one at the last. One that goes on from the one before begins where that began.
     pub fn sent(&mut self, file: FileId, std_stream: StdStream, labels: u64, offsets: RangeInclusive<u64>) {
         self.bytes.push(SENT);
         self.place(file, std_stream, *offsets.start());
@@ -146,8 +149,11 @@ impl Reader<'_> {
             SENT => {
                 let (file, std_stream, first) = self.place()?;
                 let (last, labels) = (self.word()?, self.word()?);
-                let known = out.sent.entry((file, std_stream, labels)).or_insert(first..=last);
-                *known = first.min(*known.start())..=last.max(*known.end());
+                let known = out.sent.entry((file, std_stream, labels)).or_default();
+                match known.last_mut().filter(|before| first <= *before.end() && *before.start() <= last) {
+                    Some(before) => *before = first.min(*before.start())..=last.max(*before.end()),
+                    None => known.push(first..=last),
+                }
             }
             MOVED => {
                 let (file, std_stream, offset) = self.place()?;
@@ -247,105 +253,5 @@ impl Journal {
         self.bytes = records.len() as u64;
         self.bytes_max = BYTES_MIN.max(2 * self.bytes);
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    const LABELS: &str = "{a=\"b\"}";
-
-    fn record(number: u64) -> Vec<u8> {
-        let mut record = Record::default();
-        record.fingerprints(label_set_hash(LABELS), &[number, number + 1]);
-        record.sent(FileId(1), StdStream::Stderr, label_set_hash(LABELS), number..=number);
-        record.moved(FileId(1), StdStream::Stdout, label_set_hash(LABELS), number, -5);
-        record.finish()
-    }
-
-    #[test]
-    fn what_was_appended_is_recovered_also_after_a_new_beginning() {
-        let dir = tempfile::tempdir().unwrap();
-        let (mut journal, nothing, damage) = Journal::open(dir.path());
-        assert_eq!(damage, None, "a new one");
-        assert_eq!(nothing, Recovered::default());
-        assert!(journal.is_full(), "it must be begun first");
-        journal.begin(&record(1)).unwrap();
-        journal.append(&record(10)).unwrap();
-        let (_, recovered, damage) = Journal::open(dir.path());
-        assert_eq!(damage, None);
-        assert_eq!(recovered.sent[&(FileId(1), StdStream::Stderr, label_set_hash(LABELS))], 1..=10);
-        assert_eq!(recovered.moved[&(FileId(1), StdStream::Stdout, label_set_hash(LABELS), 1)], -5);
-        assert_eq!(recovered.fingerprints[&label_set_hash(LABELS)], [1, 2, 10, 11]);
-    }
-
-    /// Rule: under other labels a record has another time, and where that was not moved nothing is noted of it.
-    #[test]
-    fn a_moved_time_is_that_of_one_label_set() {
-        let recovered = recover(&record(1));
-        let moved = |labels| recovered.moved.get(&(FileId(1), StdStream::Stdout, label_set_hash(labels), 1));
-        assert_eq!((moved(LABELS), moved("{a=\"c\"}")), (Some(&-5), None));
-    }
-
-    #[test]
-    fn after_a_failed_write_it_is_begun_anew() {
-        let dir = tempfile::tempdir().unwrap();
-        let (mut journal, ..) = Journal::open(dir.path());
-        assert!(journal.append(&record(1)).is_err());
-        assert!(journal.is_full());
-    }
-
-    #[test]
-    fn damage_is_told() {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("journal"), [record(1), b"torn".to_vec()].concat()).unwrap();
-        let (_, recovered, damage) = Journal::open(dir.path());
-        assert_eq!(recovered.moved.len(), 1);
-        assert!(damage.unwrap().contains("its last 4 bytes"));
-    }
-
-    /// Rule: a file that cannot be ours is not read whole; what stands at its beginning counts.
-    #[test]
-    fn a_huge_journal_is_read_in_part() {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("journal"), record(7)).unwrap();
-        File::options().write(true).open(dir.path().join("journal")).unwrap().set_len(1 << 40).unwrap();
-        let (_, recovered, damage) = Journal::open(dir.path());
-        assert_eq!(recovered, recover(&record(7)));
-        assert!(damage.unwrap().contains("damaged"));
-    }
-
-    #[test]
-    fn with_its_folder_deleted_it_is_begun_anew() {
-        let dir = tempfile::tempdir().unwrap();
-        let data_dir = dir.path().join("data");
-        std::fs::create_dir(&data_dir).unwrap();
-        let (mut journal, ..) = Journal::open(&data_dir);
-        journal.begin(&record(1)).unwrap();
-        assert!(!journal.is_full());
-        std::fs::remove_dir_all(&data_dir).unwrap();
-        assert!(journal.is_full());
-        journal.begin(&record(2)).unwrap();
-        assert_eq!(Journal::open(&data_dir).1, recover(&record(2)));
-    }
-
-    proptest! {
-        #[test]
-        fn a_torn_journal_gives_what_is_whole(cut in any::<prop::sample::Index>()) {
-            let whole = [record(1), record(2), record(3)].concat();
-            let one = record(1).len();
-            let cut = cut.index(whole.len() + 1);
-            let recovered = recover(&whole[..cut]);
-            prop_assert_eq!(recovered.moved.len(), cut / one);
-        }
-
-        #[test]
-        fn outside_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
-            let _recovered = recover(&bytes);
-            let length = u32::try_from(bytes.len()).unwrap().to_le_bytes();
-            let _recovered = recover(&[&length[..], &xxh3_64(&bytes).to_le_bytes(), &bytes].concat());
-        }
     }
 }

@@ -87,9 +87,8 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
         for std_stream in [StdStream::Stdout, StdStream::Stderr] {
             let Some(stream) = ready.streams.get_mut(std_stream.index()) else { continue };
             let of_stream = |(file, owner, _): &(FileId, StdStream, u64)| *file == id && *owner == std_stream;
-            let offsets =
-                self.recovered.sent.iter().filter(|(key, _)| of_stream(key)).map(|(_, offsets)| *offsets.end());
-            if let Some(offset) = offsets.max() {
+            let ranges = self.recovered.sent.iter().filter(|(key, _)| of_stream(key)).flat_map(|(_, ranges)| ranges);
+            if let Some(offset) = ranges.map(|offsets| *offsets.end()).max() {
                 stream.resend_until = Some(FilePosition { file: at.file, offset });
             }
         }

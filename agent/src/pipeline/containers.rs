@@ -2,6 +2,7 @@
 //! gone.
 
 mod pods;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod unknown;
@@ -11,17 +12,15 @@ use crate::batch::Batch;
 use crate::checkpoint::journal::instance_hash;
 use crate::framing::join::Joiner;
 use crate::framing::split::MidLine;
-use crate::handover::pending::Sent;
 use crate::handover::stream::Handover;
 use crate::label::{ContainerLabels, Origin};
 use crate::sources::ebpf::tap::Tap;
 use crate::sources::file::disk::Disk;
 use crate::sources::file::names::pod_folder;
 use crate::sources::file::{Event, InstanceKey, Resume};
-use crate::types::capture::Cookie;
-use crate::types::part::{LabelSetId, PartId};
+use crate::types::part::LabelSetId;
 use crate::types::pod::{Pod, PodSnapshot};
-use crate::types::position::{FilePosition, Mark, StdStream, StreamKey};
+use crate::types::position::{FilePosition, Mark, StdStream};
 use crate::types::time::Now;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -29,67 +28,7 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 pub(super) use pods::KnownPods;
-
-/// A record with a moved time.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Moved {
-    pub(super) at: FilePosition,
-    pub(super) time_ns: i64,
-    pub(super) label_set: LabelSetId,
-    pub(super) part: PartId,
-}
-
-/// What is known of one std stream.
-#[derive(Debug)]
-pub(super) struct StreamState {
-    pub(super) key: StreamKey,
-    pub(super) joiner: Joiner,
-    /// Lines that start before this were dealt with.
-    pub(super) skip_until: FilePosition,
-    /// Of the next record of its files.
-    pub(super) stream_position: u64,
-    /// The last time given, 0 if none.
-    pub(super) last_time_ns: i64,
-    /// The time given to the last record that its files showed: not the last one where others went out ahead.
-    pub(super) file_time_ns: i64,
-    /// How the journal names its container instance.
-    pub(super) instance: u64,
-    /// Who ships.
-    pub(super) handover: Handover,
-    /// The pipe that it is.
-    pub(super) pipe: Option<Cookie>,
-    /// When its place in the file may be looked for again (monotonic), and how often that was in vain.
-    pub(super) try_at: Duration,
-    pub(super) tries: u32,
-    /// Stream position of the next line that goes out ahead.
-    pub(super) ahead_position: u64,
-    /// Lines shipped ahead that the files showed, until that is saved.
-    pub(super) confirmed: VecDeque<Sent>,
-    /// Lines before this stream position may have gone out ahead before a restart.
-    pub(super) recovered_ahead_to: u64,
-    /// Of these, what was answered for.
-    pub(super) answered_ahead: u64,
-    /// Records up to this one may have been handed to the sender before a restart.
-    pub(super) resend_until: Option<FilePosition>,
-    /// Its open line is being read again after it was let go.
-    pub(super) is_reread: bool,
-    /// The first and the last record handed to the sender, per label set, for the journal.
-    pub(super) sent: Vec<(LabelSetId, [FilePosition; 2])>,
-    /// The first record that was not answered for when the positions were last saved.
-    pub(super) saved_to: Mark,
-    /// Records with moved times that may not be in the saved positions yet.
-    pub(super) moved: Vec<Moved>,
-    pub(super) lines: u64,
-    pub(super) bytes: u64,
-}
-
-impl StreamState {
-    /// Everything needed to go on from `at`, where the next record of its files starts.
-    pub(super) fn mark(&self, at: FilePosition) -> Mark {
-        let last_time_ns = self.file_time_ns;
-        Mark { at, stream_position: self.stream_position, last_time_ns, ahead: 0 }
-    }
-}
+pub(super) use stream::{Moved, StreamState};
 
 /// A container whose pod is known.
 #[derive(Debug)]
@@ -229,8 +168,9 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
         let group = self.label_set_id(labels.label_set(None).text);
         let was_ready = self.containers.get_mut(&key).and_then(|container| container.ready.take());
         let ready = match was_ready {
-            Some(ready) => {
+            Some(mut ready) => {
                 self.leave_group(key, ready.group);
+                ready.streams.iter_mut().for_each(|stream| stream.sent_closed = stream.sent.len());
                 Box::new(Ready { pod, labels, label_sets: Vec::new(), group, ..*ready })
             }
             None => {
@@ -298,6 +238,7 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
                 resend_until: None,
                 is_reread: false,
                 sent: Vec::new(),
+                sent_closed: 0,
                 saved_to: mark,
                 moved: Vec::new(),
                 lines: 0,

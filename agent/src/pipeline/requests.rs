@@ -99,7 +99,7 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
     fn journal(&mut self, parts: &[Part], now: Now, outside: &mut dyn Outside) {
         let mut record = Record::default();
         for part in parts {
-            self.metrics.resent_entries.add(u64::from(part.resent));
+            self.metrics.resent_entries.add(part.resent.len() as u64);
             let labels = label_set_hash(self.batch.text(part.label_set));
             record.fingerprints(labels, &part.fingerprints);
             for share in &part.shares {
@@ -143,12 +143,19 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
         let Some((key, std_stream)) = self.owners.get(share.stream.0 as usize).copied().flatten() else { return };
         let Some([first, last]) = share.records else { return };
         let sent = [first.at, last.at];
-        self.journal_sent(record, key, std_stream, labels, sent[0].file, sent);
         let Some(state) = self.stream_mut(key, std_stream) else { return };
-        match state.sent.iter_mut().find(|(known, _)| *known == label_set) {
-            Some((_, [first, last])) => (*first, *last) = (sent[0].min(*first), sent[1].max(*last)),
-            None => state.sent.push((label_set, sent)),
-        }
+        let open = state.sent.get_mut(state.sent_closed..).unwrap_or_default();
+        let so_far = match open.iter_mut().find(|(known, _)| *known == label_set) {
+            Some((_, so_far)) => {
+                *so_far = [sent[0].min(so_far[0]), sent[1].max(so_far[1])];
+                *so_far
+            }
+            None => {
+                state.sent.push((label_set, sent));
+                sent
+            }
+        };
+        self.journal_sent(record, key, std_stream, labels, sent[0].file, so_far);
     }
 
     /// Notes what went out of a std stream in one label set, per file from the one with number `from` on.
@@ -195,8 +202,8 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
         for (labels, fingerprints) in &self.recovered.fingerprints {
             record.fingerprints(*labels, fingerprints);
         }
-        for ((file, std_stream, labels), offsets) in &self.recovered.sent {
-            if is_kept(file) {
+        for ((file, std_stream, labels), ranges) in &self.recovered.sent {
+            for offsets in ranges.iter().filter(|_| is_kept(file)) {
                 record.sent(*file, *std_stream, *labels, offsets.clone());
             }
         }

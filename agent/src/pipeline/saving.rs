@@ -68,6 +68,7 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
             for (place, stream) in ready.streams.iter_mut().enumerate() {
                 // A crash may find the positions of the save before this one.
                 let saved_before = std::mem::replace(&mut stream.saved_to, self.tracker.answered_to(stream.key));
+                stream.forget_sent(saved_before.at);
                 stream.moved.retain(|moved| moved.at >= saved_before.at);
                 stream.confirmed.retain(|sent| sent.position >= saved_before.stream_position);
                 if stream.recovered_ahead_to > 0 && saved_before.stream_position >= stream.recovered_ahead_to {

@@ -2,12 +2,12 @@
 
 use super::Pipeline;
 use super::containers::{Moved, Ready, StreamState};
+use super::resend::Before;
 use crate::batch::Appended;
 use crate::batch::open::{OpenEntry, Place};
 use crate::checkpoint::journal::label_set_hash;
 use crate::checkpoint::tracker::Tracker;
 use crate::framing::lift::lift;
-use crate::handover::fingerprint::Fingerprint;
 use crate::handover::pending::Sent;
 use crate::handover::window::Seen;
 use crate::metrics::Metrics;
@@ -17,7 +17,7 @@ use crate::sources::ebpf::tap::Tap;
 use crate::sources::file::disk::Disk;
 use crate::types::entry::Record;
 use crate::types::part::LabelSetId;
-use crate::types::position::{FileId, Mark, StdStream};
+use crate::types::position::{Mark, StdStream};
 use crate::types::saved::Recovered;
 
 /// Where a line comes from.
@@ -100,18 +100,16 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
         let metadata_counted_bytes = ready.labels.append_metadata(shaped.trace_id, &mut self.metadata);
 
         let is_own = shaped.time_ns != lifted.time_ns;
-        let alone_ns = has_prefix.then_some(if is_own { shaped.time_ns } else { whole.time_ns });
+        let mut alone_ns = has_prefix.then_some(if is_own { shaped.time_ns } else { whole.time_ns });
         let (place, sent_at_ns, written_ns) = match from {
             Line::File { start, .. } => {
-                let own_ns = alone_ns.unwrap_or(shaped.time_ns);
                 let file = || {
                     let (key, _) = self.owners.get(stream.key.0 as usize).copied().flatten()?;
                     self.source.file_id(key, start.at.file)
                 };
                 let labels = || label_set_hash(self.batch.text(label_set));
-                let sent = sent_ahead_before(&self.recovered, stream, std_stream, start, &whole, &labels);
-                let sent =
-                    sent.or_else(|| sent_before(&self.recovered, stream, std_stream, start, own_ns, file, labels));
+                let before = Before { recovered: &self.recovered, stream, std_stream, start };
+                let sent = before.time(&whole, &mut alone_ns, file, labels);
                 (Place::File(start), sent, lifted.time_ns)
             }
             Line::Captured(seen) => {
@@ -207,39 +205,6 @@ fn note_appended(
             stream.handover.shipped(Sent { print, read_ns, position, is_placed, time_ns, label_set, part });
         }
     }
-}
-
-/// The time with which a record of a file went out before a restart, where it did: `own_ns`, unless it was moved.
-fn sent_before(
-    recovered: &Recovered,
-    stream: &StreamState,
-    std_stream: StdStream,
-    start: Mark,
-    own_ns: i64,
-    file: impl Fn() -> Option<FileId>,
-    labels: impl Fn() -> u64,
-) -> Option<i64> {
-    stream.resend_until.filter(|until| start.at <= *until)?;
-    let (file, labels) = (file()?, labels());
-    let sent = recovered.sent.get(&(file, std_stream, labels))?;
-    let moved = recovered.moved.get(&(file, std_stream, labels, start.at.offset)).copied();
-    sent.contains(&start.at.offset).then(|| moved.unwrap_or(own_ns))
-}
-
-/// The time with which the line went out ahead of its file, in this label set, before a restart, where it did.
-fn sent_ahead_before(
-    recovered: &Recovered,
-    stream: &StreamState,
-    std_stream: StdStream,
-    start: Mark,
-    whole: &Record<'_>,
-    labels: &impl Fn() -> u64,
-) -> Option<i64> {
-    if start.stream_position >= stream.recovered_ahead_to {
-        return None;
-    }
-    let ahead = recovered.ahead.get(&(stream.instance, std_stream, start.stream_position))?;
-    (ahead.hash == Fingerprint::of(whole).hash && ahead.labels == labels()).then_some(ahead.time_ns)
 }
 
 /// The label set with this text; what the last run sent of it is remembered.

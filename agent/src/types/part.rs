@@ -70,8 +70,8 @@ pub struct Part {
     pub ahead: Vec<Ahead>,
     /// The oldest time among its records at which they were written or noted by the runtime, nanoseconds since the Unix epoch.
     pub oldest_ns: i64,
-    /// Entries among these that were sent before a restart.
-    pub resent: u32,
+    /// Fingerprints of the entries among these that were sent before a restart.
+    pub resent: Vec<u64>,
 }
 
 impl Part {
@@ -80,7 +80,7 @@ impl Part {
     pub fn memory_bytes(&self) -> usize {
         self.entries.capacity()
             + self.shares.capacity() * size_of::<Share>()
-            + self.fingerprints.capacity() * size_of::<u64>()
+            + (self.fingerprints.capacity() + self.resent.capacity()) * size_of::<u64>()
             + self.moved.capacity() * size_of::<Moved>()
             + self.ahead.capacity() * size_of::<Ahead>()
     }

@@ -67,9 +67,9 @@ pub struct SavedAhead {
 /// What the journal tells of the time between the last saved positions and the end of the last run.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Recovered {
-    /// Offsets of the first and the last record that were handed to the sender, per file, std stream and hash of the
-    /// label set: those of another label set may have waited.
-    pub sent: HashMap<(FileId, StdStream, u64), RangeInclusive<u64>>,
+    /// Offsets from where to where records were handed to the sender, per file, std stream and hash of the label set: those
+    /// of another label set may have waited, and those between two ranges too, where labels changed.
+    pub sent: HashMap<(FileId, StdStream, u64), Vec<RangeInclusive<u64>>>,
     /// Records whose time was lifted or moved to a free nanosecond: file, std stream, hash of the label set and
     /// offset → time. Under other labels the same record has another time.
     pub moved: HashMap<(FileId, StdStream, u64, u64), i64>,

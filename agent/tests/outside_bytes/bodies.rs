@@ -42,7 +42,7 @@ pub(crate) fn journal(bytes: &[u8]) {
     for rest in [bytes, &framed] {
         let _any = journal::recover(rest);
         let recovered = journal::recover(&[&known, rest].concat());
-        assert!(recovered.sent[&(FileId(7), StdStream::Stdout, 9)].contains(&5));
+        assert!(recovered.sent[&(FileId(7), StdStream::Stdout, 9)].iter().any(|offsets| offsets.contains(&5)));
     }
 }
 

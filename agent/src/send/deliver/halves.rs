@@ -65,7 +65,7 @@ fn halves(part: Part) -> [Part; 2] {
         fingerprints: Vec::new(),
         moved: Vec::new(),
         ahead: Vec::new(),
-        resent: 0,
+        resent: Vec::new(),
         shares: first.shares.clone(),
         ..first
     };

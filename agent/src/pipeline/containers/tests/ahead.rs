@@ -8,6 +8,9 @@ use crate::handover::fingerprint::Fingerprint;
 use crate::handover::pending::Sent;
 use crate::handover::window::{Seen, Window};
 use crate::pipeline::containers::Moved;
+use crate::sources::file::disk::Disk;
+use crate::sources::file::identity::identify;
+use crate::sources::file::os::OsDisk;
 use crate::types::part::{LabelSetId, PartId};
 use crate::types::pod::Pod;
 use crate::types::position::{FilePosition, StdStream, StreamKey};
@@ -85,5 +88,27 @@ fn a_time_from_before_a_restart_counts_for_its_labels_alone() {
         node.run(3);
         assert!(node.has("{container=\"a\"}") && node.has("first"));
         assert_eq!(node.metrics.resent_entries.get(), resent, "{container}");
+    }
+}
+
+/// Rule: where a line went out ahead under other labels, that lines before and after it went out under these says nothing.
+#[test]
+fn a_line_between_others_that_went_out_may_not_have() {
+    for (went_ahead, resent) in [(false, 3), (true, 2)] {
+        let mut node = Node::with("labels: {container: container.name}");
+        let lines = ["first", "second", "third"].map(|text| node.write("a", "0.log", text));
+        let mut file = OsDisk::new(node.folder.path(), &[]).unwrap().open(&node.path("a", "0.log"), false).unwrap();
+        let id = identify("ns_p_uid/a", 0, &mut file).unwrap().unwrap();
+        let labels = journal::label_set_hash("{container=\"a\"}");
+        node.pipeline.recovered.sent.insert((id, StdStream::Stdout, labels), vec![0..=lines[0] + lines[1]]);
+        if went_ahead {
+            let instance = journal::instance_hash("ns_p_uid/a", 0);
+            let line = WentAhead { hash: xxhash_rust::xxh3::xxh3_64(b"second"), time_ns: 7, labels: 1 };
+            node.pipeline.recovered.ahead.insert((instance, StdStream::Stdout, 6), line);
+        }
+        node.pods(Some(Pod { json: false, ..pod() }));
+        node.run(3);
+        assert!(node.has("third"));
+        assert_eq!(node.metrics.resent_entries.get(), resent, "{went_ahead}");
     }
 }
