@@ -107,10 +107,10 @@ pub fn in_file(window: &Window, recent: &Recent) -> usize {
 
 /// Where the file was silent while lines left the pipe, and now shows a later one: its runtime could not write them (the
 /// disk was full). Gives how many lines of `window` come before these. `print` and `time_ns` are of the file's next line,
-/// which must stand in `window` once, as what repeats proves nothing; `window` is of the pipe that writes this file.
+/// which must stand in `window` once, and not among its newest, as what repeats proves nothing; `window` is of the pipe that writes this file.
 #[must_use]
 pub fn passed_over(window: &Window, recent: &Recent, print: Fingerprint, time_ns: i64) -> Option<usize> {
-    if !recent.was_silent(time_ns) {
+    if !recent.was_silent(time_ns) || recent.lines.contains(&print) {
         return None;
     }
     let from_ns = recent.time_ns.map_or(i64::MIN, |newest_ns| newest_ns.saturating_add(CLOCK_ERROR_NS));

@@ -196,7 +196,8 @@ impl Life {
             self.pipeline.answered(&answer, now);
         }
         self.pipeline.step(now, &mut self.way);
-        node.book.is_loose |= self.metrics.handover.get(&["alone", "file_at_rest"]) > 0;
+        let alone = ["file_at_rest", "passed_over"].map(|why| self.metrics.handover.get(&["alone", why]));
+        node.book.is_loose |= alone.iter().sum::<u64>() > 0;
         if self.metrics.dropped_files.get(DropReason::Backlog) > 0 {
             rules::excuse_backlog(&mut node.book);
         }

@@ -192,6 +192,7 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
             Attempt::Past(print, time_ns) => stream.handover.go_past(&mut pipe.window, is_this_one, print, time_ns),
         };
         if has_begun {
+            tell(&self.metrics, stream.handover.take_counts());
             (stream.pipe, stream.tries) = (Some(cookie), 0);
             pipe.bound = Some((key, std_stream));
             if !was_ahead {
