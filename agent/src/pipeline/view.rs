@@ -48,9 +48,9 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
     }
 
     /// Lines that went out without their log file, and that it has not shown: it is not certain where they stand, so after
-    /// a restart they go out again when it shows them.
-    #[must_use]
-    pub fn unplaced_lines(&self) -> usize {
+    /// a restart they go out again when it shows them. Asked at the end: the metrics have what the std streams did to here.
+    pub fn unplaced_lines(&mut self) -> usize {
+        self.tell_handover();
         let ready = self.containers.values().filter_map(|container| container.ready.as_ref());
         ready.flat_map(|ready| &ready.streams).map(|stream| stream.handover.unplaced()).sum()
     }

@@ -94,7 +94,7 @@ impl Play {
     }
 
     pub(super) fn verdict(&mut self) -> Result<Outcome, String> {
-        if let Some(life) = self.life.take() {
+        if let Some(mut life) = self.life.take() {
             // What an end would tell now.
             self.unconfirmed += life.pipeline.unplaced_lines() as u64;
             self.gone(&life);
