@@ -114,7 +114,10 @@ pub fn free_address() -> Result<SocketAddr> {
 /// It does not build.
 pub fn build(release: bool) -> Result<PathBuf> {
     let mut command = Command::new("cargo");
-    command.current_dir(project()).args(["build", "--quiet", "--package", "penstock", "--bin", "penstock"]);
+    // With the chores beside it, as they were built themselves: else cargo builds half of the libraries again with fewer
+    // features.
+    let packages = ["--package", "penstock", "--package", "xtask"];
+    command.current_dir(project()).args(["build", "--quiet", "--bin", "penstock"]).args(packages);
     if release {
         command.arg("--release");
     }
@@ -263,25 +266,18 @@ impl AgentProcess {
         line.and_then(|line| line.trim().split(' ').next()?.parse::<u64>().ok()).unwrap_or(0) * 1024
     }
 
-    /// The most memory that was resident at any time, bytes (`VmHWM` of proc_pid_status(5)).
+    /// As [`peak_bytes`].
     #[must_use]
     pub fn peak_bytes(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        line.and_then(|line| line.trim().split(' ').next()?.parse::<u64>().ok()).unwrap_or(0) * 1024
+        peak_bytes(self.pid())
     }
 
-    /// Processor time that it has used, in its own code and in the kernel (proc_pid_stat(5), hundredths of a second).
+    /// As [`cpu`].
     ///
     /// # Errors
     /// It has ended.
     pub fn cpu(&self) -> Result<Duration> {
-        let stat =
-            std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).context("asking for processor time")?;
-        // The name of the program, in brackets, may hold blanks.
-        let fields = stat.rsplit_once(") ").map_or("", |(_, fields)| fields).split(' ');
-        let ticks = fields.skip(11).take(2).map(str::parse::<u64>).sum::<Result<u64, _>>()?;
-        Ok(Duration::from_millis(10 * ticks))
+        cpu(self.pid())
     }
 
     /// Everything in its log.
@@ -297,6 +293,26 @@ impl AgentProcess {
         let lines: Vec<_> = text.lines().collect();
         lines[lines.len().saturating_sub(15)..].join("\n")
     }
+}
+
+/// The most memory of a process that was resident at any time, bytes (`VmHWM` of proc_pid_status(5)).
+#[must_use]
+pub fn peak_bytes(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.and_then(|line| line.trim().split(' ').next()?.parse::<u64>().ok()).unwrap_or(0) * 1024
+}
+
+/// Processor time that a process has used, in its own code and in the kernel (proc_pid_stat(5), hundredths of a second).
+///
+/// # Errors
+/// It has ended.
+pub fn cpu(pid: u32) -> Result<Duration> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).context("asking for processor time")?;
+    // The name of the program, in brackets, may hold blanks.
+    let fields = stat.rsplit_once(") ").map_or("", |(_, fields)| fields).split(' ');
+    let ticks = fields.skip(11).take(2).map(str::parse::<u64>).sum::<Result<u64, _>>()?;
+    Ok(Duration::from_millis(10 * ticks))
 }
 
 impl Drop for AgentProcess {

@@ -7,26 +7,40 @@
 
 pub mod corpus;
 pub mod floor;
+pub mod guard;
+pub mod hot_path;
+pub mod idle;
+pub mod latency;
+pub mod limits;
+pub mod overhead;
+pub mod report;
 pub mod row;
 pub mod sink;
+pub mod steady;
 pub mod tail;
 pub mod target;
 
 use crate::agent::{self, project};
 use anyhow::{Context, Result, ensure};
 use std::path::PathBuf;
+use std::time::Duration;
+use target::Target;
 
 /// What every scenario is given.
 #[derive(Debug)]
 pub struct Bench {
     /// The agent's program, optimised.
     pub agent: PathBuf,
+    /// What is measured where others can be, ours first.
+    pub targets: Vec<Target>,
     /// Folder for what is written; on the disk of the project.
     pub folder: PathBuf,
     /// Bytes of log files to catch up on.
     pub bytes: u64,
     /// Runs of which the median is told.
     pub runs: usize,
+    /// How long what goes on is looked at.
+    pub time: Duration,
     /// The same seed gives the same lines, but for their times.
     pub seed: u64,
 }
@@ -45,6 +59,11 @@ pub struct Scenario {
 pub const SCENARIOS: &[Scenario] = &[
     Scenario { name: "floor", what: "the parts alone, on one core: what no agent can beat here", play: floor::play },
     Scenario { name: "tail", what: "catching up on log files that are there", play: tail::play },
+    Scenario { name: "steady", what: "30 MB/s as Loki counts, with a burst of 60 MB in it", play: steady::play },
+    Scenario { name: "latency", what: "from a line's write to its arrival", play: latency::play },
+    Scenario { name: "overhead", what: "what a system call takes longer", play: overhead::play },
+    Scenario { name: "idle", what: "containers that write nothing", play: idle::play },
+    Scenario { name: "limits", what: "45 MB/s offered where 30 are allowed", play: limits::play },
 ];
 
 /// The arguments of `cargo xtask bench`.
@@ -58,9 +77,30 @@ pub struct BenchArgs {
     /// Runs of which the median is told
     #[arg(long, default_value_t = 5)]
     pub runs: usize,
+    /// How long what goes on without end is looked at, seconds
+    #[arg(long, default_value_t = 60)]
+    pub seconds: u64,
     /// Seed of the lines
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
+    /// Program of Fluent Bit, to measure beside ours
+    #[arg(long)]
+    pub fluent_bit: Option<PathBuf>,
+    /// Program of Vector, to measure beside ours
+    #[arg(long)]
+    pub vector: Option<PathBuf>,
+    /// Program of Promtail, to measure beside ours
+    #[arg(long)]
+    pub promtail: Option<PathBuf>,
+    /// Write a report of this run, with plots, to target/bench/report
+    #[arg(long)]
+    pub report: bool,
+    /// Instead of measuring: count the instructions of the data path, and compare with the committed figures
+    #[arg(long)]
+    pub guard: bool,
+    /// With --guard: commit what is counted
+    #[arg(long, requires = "guard")]
+    pub write: bool,
 }
 
 /// Plays the scenarios.
@@ -78,11 +118,44 @@ pub fn run(args: &BenchArgs) -> Result<()> {
     std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
     let (bytes, runs) = (args.megabytes * 1_000_000, args.runs.max(1));
     let mut rows = row::Rows::open(&folder.join("results.jsonl"))?;
-    let bench = Bench { agent, folder, bytes, runs, seed: args.seed };
+    let time = Duration::from_secs(args.seconds.max(1));
+    let bench = Bench { agent, targets: targets(args), folder, bytes, runs, time, seed: args.seed };
     let is_wanted = |name: &str| args.only.is_empty() || args.only.iter().any(|only| only == name);
     for scenario in SCENARIOS.iter().filter(|scenario| is_wanted(scenario.name)) {
         println!("── {}: {} (seed {}, medians of {runs})", scenario.name, scenario.what, args.seed);
         (scenario.play)(&bench, &mut rows).with_context(|| format!("scenario {}", scenario.name))?;
     }
+    if args.report {
+        let to = bench.folder.join("report");
+        std::fs::create_dir_all(&to)?;
+        report::write(&rows.told, &how(args), &to)?;
+        println!("report: {}", to.join("report.md").display());
+    }
     Ok(())
+}
+
+fn targets(args: &BenchArgs) -> Vec<Target> {
+    let rivals = [("fluent-bit", &args.fluent_bit), ("vector", &args.vector), ("promtail", &args.promtail)];
+    let rivals =
+        rivals.into_iter().filter_map(|(name, program)| Some(Target::Rival { program: program.clone()?, name }));
+    std::iter::once(Target::Penstock).chain(rivals).collect()
+}
+
+/// With which command, and on what machine.
+fn how(args: &BenchArgs) -> String {
+    let first_line = |path: &str, name: &str| {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        let line = text.lines().find(|line| line.starts_with(name)).unwrap_or_default();
+        line.rsplit(':').next().unwrap_or_default().trim().to_owned()
+    };
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    format!(
+        "`cargo xtask bench --megabytes {} --runs {} --seconds {} --seed {}`, on {cores} cores of {}, Linux {}.",
+        args.megabytes,
+        args.runs,
+        args.seconds,
+        args.seed,
+        first_line("/proc/cpuinfo", "model name"),
+        first_line("/proc/sys/kernel/osrelease", "")
+    )
 }

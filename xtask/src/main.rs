@@ -5,7 +5,7 @@ use clap::{Parser, Subcommand};
 use penstock_bench::demo::DemoArgs;
 use penstock_bench::e2e::E2eArgs;
 use penstock_bench::ebpf::EbpfArgs;
-use penstock_bench::measure::{self, BenchArgs};
+use penstock_bench::measure::{self, BenchArgs, guard};
 use penstock_bench::producer::{self, ProducerArgs};
 use penstock_bench::receiver::{Receiver, ReceiverConfig};
 use penstock_bench::runtime::logger::{self, LoggerArgs};
@@ -67,6 +67,7 @@ fn main() -> Result<ExitCode> {
             let runtime = Runtime::new()?;
             e2e::run(&args, &runtime.block_on(Receiver::start(ReceiverConfig::default()))?)?
         }
+        Chore::Bench(args) if args.guard => guard::run(args.write)?,
         Chore::Bench(args) => match agent::run_optimised()? {
             Some(held) => held,
             None => measure::run(&args).map(|()| true)?,

@@ -20,7 +20,7 @@ const STEP_NS: i64 = 100_000;
 const STDERR_EVERY: u64 = 10;
 
 /// What is in the files.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Corpus {
     /// One container that writes JSON, as `AIGateway` does.
     Json,
@@ -42,6 +42,12 @@ impl Corpus {
             Self::Mixed => "mixed",
             Self::ManyFiles => "1000-files",
         }
+    }
+
+    /// Whose files they are.
+    #[must_use]
+    pub fn pods(self) -> Vec<SamplePod> {
+        self.kinds().into_iter().enumerate().map(|(number, kind)| pod(number, kind)).collect()
     }
 
     fn kinds(self) -> Vec<Kind> {
@@ -69,34 +75,37 @@ pub struct Made {
     pub bytes: u64,
 }
 
-/// Writes about so many bytes of log files into a new folder.
+/// Writes about so many bytes of log files into a new folder, the first lines of the time `begin_ns`.
 ///
 /// # Errors
 /// Those of the file system.
-pub fn make(corpus: Corpus, bytes: u64, seed: u64, folder: &Path) -> Result<Made> {
+pub fn make(corpus: Corpus, bytes: u64, seed: u64, folder: &Path, begin_ns: i64) -> Result<Made> {
     let pods_root = folder.join("pods");
     let kinds = corpus.kinds();
     let each = bytes / kinds.len() as u64;
     let mut made = Made { pods: folder.join("pods.json"), files: Vec::new(), lines: 0, bytes: 0, pods_root };
-    let mut pods = Vec::new();
-    for (number, kind) in kinds.iter().enumerate() {
-        let pod = pod(number, *kind);
+    let pods = corpus.pods();
+    for (number, (kind, pod)) in kinds.iter().zip(&pods).enumerate() {
         let log_folder = pod.log_folder(&made.pods_root).join(&pod.containers[0]);
         fs::create_dir_all(&log_folder).with_context(|| format!("making {}", log_folder.display()))?;
         let path = log_folder.join("0.log");
-        let (lines, written) = write(&path, *kind, each, seed.wrapping_add(number as u64), &pod.name)?;
+        let (lines, written) = write(&path, *kind, each, seed.wrapping_add(number as u64), &pod.name, begin_ns)?;
         made.lines += lines;
         made.bytes += written;
         made.files.push(path);
-        pods.push(pod);
     }
     fs::write(&made.pods, kubectl_json(&pods, NODE))?;
     Ok(made)
 }
 
-/// A pod that writes lines of a kind.
+/// Time of the first line, so that all of them are past by now, and in the last hour, whatever the size.
 #[must_use]
-pub fn pod(number: usize, kind: Kind) -> SamplePod {
+pub fn half_an_hour_ago() -> i64 {
+    clock::wall_ns() - 1_800_000_000_000
+}
+
+/// A pod that writes lines of a kind.
+fn pod(number: usize, kind: Kind) -> SamplePod {
     let json = ("mif.moreh.io/log.format", if kind == Kind::Vllm { "text" } else { "json" });
     SamplePod::new(
         &format!("{}-{number}", kind.name()),
@@ -104,13 +113,12 @@ pub fn pod(number: usize, kind: Kind) -> SamplePod {
     )
 }
 
-fn write(path: &Path, kind: Kind, bytes: u64, seed: u64, run: &str) -> Result<(u64, u64)> {
+fn write(path: &Path, kind: Kind, bytes: u64, seed: u64, run: &str, begin_ns: i64) -> Result<(u64, u64)> {
     let mut file = BufWriter::with_capacity(1 << 20, File::create(path)?);
     let mut makers = [LineMaker::new(kind, seed, run), LineMaker::new(kind, seed.wrapping_add(1), &format!("{run}e"))];
     let (mut stamp, mut line, mut content) = (Stamp::default(), Vec::new(), Vec::new());
     let (mut lines, mut written) = (0, 0);
-    // All of it is past by now, and in the last hour, whatever the size.
-    let mut time_ns = clock::wall_ns() - 1_800_000_000_000;
+    let mut time_ns = begin_ns;
     while written < bytes {
         lines += 1;
         time_ns += STEP_NS;
@@ -135,7 +143,7 @@ mod tests {
     #[test]
     fn files_have_the_lines_that_are_told() {
         let folder = tempfile::tempdir().unwrap();
-        let made = make(Corpus::Mixed, 100_000, 1, folder.path()).unwrap();
+        let made = make(Corpus::Mixed, 100_000, 1, folder.path(), half_an_hour_ago()).unwrap();
         assert_eq!(made.files.len(), 4);
         let texts: Vec<_> = made.files.iter().map(|file| fs::read_to_string(file).unwrap()).collect();
         assert_eq!(texts.iter().map(|text| text.lines().count() as u64).sum::<u64>(), made.lines);

@@ -8,7 +8,8 @@ use super::Bench;
 use super::corpus::{self, Corpus, Made};
 use super::row::{Row, Rows};
 use super::sink::Sink;
-use super::target::{Running, settings};
+use super::target::settings;
+use crate::agent::AgentProcess;
 use crate::clock;
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
@@ -39,7 +40,8 @@ struct Bodies {
 pub fn play(bench: &Bench, rows: &mut Rows) -> Result<()> {
     for corpus in [Corpus::Json, Corpus::Text, Corpus::Mixed] {
         let folder = tempfile::Builder::new().prefix("floor-").tempdir_in(&bench.folder)?;
-        let made = corpus::make(corpus, bench.bytes.min(BYTES_MAX), bench.seed, folder.path())?;
+        let made =
+            corpus::make(corpus, bench.bytes.min(BYTES_MAX), bench.seed, folder.path(), corpus::half_an_hour_ago())?;
         let bodies = bodies(bench, &made)?;
         let parts: [(&str, &dyn Fn() -> Result<()>); 6] = [
             ("read", &|| read(&made, &mut |_| ())),
@@ -79,14 +81,14 @@ fn bodies(bench: &Bench, made: &Made) -> Result<Bodies> {
     let runtime = Runtime::new()?;
     let sink = runtime.block_on(Sink::start())?;
     let settings = settings(made, folder.path(), &sink.url(), "file")?;
-    let mut running = Running::start(bench, &settings, folder.path())?;
+    let mut running = AgentProcess::start(&bench.agent, &settings, folder.path())?;
     let begun = clock::monotonic();
     while settings.metric("lines_total{source=\"file\"}") < made.lines as f64 {
         running.check()?;
         ensure!(clock::monotonic() - begun < PATIENCE, "the agent did not send all within {PATIENCE:?}");
         std::thread::sleep(Duration::from_millis(50));
     }
-    running.stop()?;
+    running.stop(PATIENCE)?;
     let packed = sink.bodies();
     let unpack =
         |body: &Bytes| snap::raw::Decoder::new().decompress_vec(body).context("a body that is no snappy block");

@@ -4,6 +4,7 @@
 
 use anyhow::{Context, Result};
 use serde::Serialize;
+use std::fmt;
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
@@ -31,6 +32,14 @@ pub struct Row {
     pub rss_mib: Option<f64>,
     /// Lines written.
     pub lines: Option<u64>,
+    /// Bytes that Loki counts, lines and structured metadata, 10^6, a second.
+    pub counted_mb_per_s: Option<f64>,
+    /// Of these, the share of the metadata.
+    pub metadata_share: Option<f64>,
+    /// Pushes a second.
+    pub requests_per_s: Option<f64>,
+    /// Bodies as sent, compressed, 10^6 bytes.
+    pub wire_mb: Option<f64>,
     /// Of these, how many did not arrive.
     pub lost: Option<u64>,
     /// Lines that arrived once more.
@@ -41,7 +50,13 @@ pub struct Row {
     pub lag_ms_p99: Option<f64>,
     /// As above, the longest.
     pub lag_ms_max: Option<f64>,
-    /// Smallest and largest of the runs over the median, of `mb_per_cpu_s`.
+    /// Bytes stored over those that the tenant's limit allows.
+    pub limit_share: Option<f64>,
+    /// Answers of 429.
+    pub refused: Option<u64>,
+    /// What a call takes longer, nanoseconds.
+    pub more_ns: Option<f64>,
+    /// Smallest and largest of the runs over the median, of `mb_per_cpu_s` or `cores`.
     pub spread: Option<[f64; 2]>,
 }
 
@@ -68,7 +83,7 @@ impl Rows {
     /// # Errors
     /// It cannot be written.
     pub fn tell(&mut self, row: Row) -> Result<()> {
-        println!("   {}", text(&row));
+        println!("   {row}");
         let mut line = serde_json::to_vec(&row)?;
         line.push(b'\n');
         self.file.write_all(&line).context("appending to results.jsonl")?;
@@ -84,8 +99,21 @@ impl Rows {
     }
 }
 
+/// A share; 0 of nothing.
+#[must_use]
+pub fn share(part: f64, whole: f64) -> f64 {
+    if whole > 0.0 { part / whole } else { 0.0 }
+}
+
+impl fmt::Display for Row {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str(&text(self))
+    }
+}
+
 fn text(row: &Row) -> String {
-    let mut text = format!("{:<12} {:<10}", row.target, row.corpus);
+    let capture = row.capture.as_deref().unwrap_or_default();
+    let mut text = format!("{:<12} {:<10} {capture:<4}", row.target, row.corpus);
     let mut add = |value: Option<f64>, digits: usize, unit: &str| {
         if let Some(value) = value {
             text.push_str(&format!(" {value:>9.digits$} {unit}"));
@@ -97,11 +125,18 @@ fn text(row: &Row) -> String {
     add(row.cores, 3, "cores");
     add(row.rss_mib, 1, "MiB");
     add(row.lines.map(|lines| lines as f64), 0, "lines");
+    add(row.counted_mb_per_s, 1, "MB/s as Loki counts");
+    add(row.metadata_share.map(|share| share * 100.0), 1, "% of it metadata");
+    add(row.requests_per_s, 1, "requests/s");
+    add(row.wire_mb, 1, "MB sent");
     add(row.lost.map(|lines| lines as f64), 0, "lost");
     add(row.doubled.map(|lines| lines as f64), 0, "doubled");
     add(row.lag_ms_p50, 2, "ms median");
     add(row.lag_ms_p99, 2, "ms 99th");
     add(row.lag_ms_max, 2, "ms at most");
+    add(row.limit_share.map(|share| share * 100.0), 1, "% of the limit");
+    add(row.refused.map(|answers| answers as f64), 0, "429s");
+    add(row.more_ns, 0, "ns more");
     if let Some([least, most]) = row.spread {
         text.push_str(&format!("  (runs: {:.0} to {:.0} % of that)", least * 100.0, most * 100.0));
     }

@@ -19,7 +19,7 @@ const STEADY_SHARE_MIN: f64 = 0.99;
 /// Something could not be started, or the agent ended by itself.
 pub fn play(stage: &mut Stage, size: Size) -> Result<bool> {
     let is_small = size == Size::Small;
-    let (seconds, rate) = if is_small { (5, 2_000.0) } else { (60, 90_000.0) };
+    let (seconds, rate) = if is_small { (5, 2_000.0) } else { (60, 102_000.0) };
     stage.rotate(Rotation { bytes_max: 10 << 20, files_max: 20, interval: Duration::from_secs(1) });
     stage.settings.capture = "ebpf".to_owned();
     stage.start_agent()?;

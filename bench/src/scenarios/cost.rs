@@ -43,48 +43,75 @@ type Round = [[f64; 3]; 3];
 pub fn play(_stage: &mut Stage, size: Size) -> Result<bool> {
     let (rounds, fills) = if size == Size::Small { (8, 30) } else { (20, 170) };
     println!("   {rounds} rounds of {} writes and {} reads", fills * WRITES_A_FILL, fills * READS_A_FILL);
-    let mut best = None;
+    let costs = measure(rounds, fills)?;
+    for cost in &costs {
+        println!(
+            "   {}: {}: {:.0} ns bare; not followed {:+.0} ns, followed {:+.0} ns",
+            cost.hook.value(),
+            cost.call,
+            cost.bare_ns,
+            cost.attached_ns,
+            cost.followed_ns
+        );
+    }
+    // The others are not taken here.
+    let [write, read, _] = CALLS.map(|call| costs.iter().find(|cost| cost.call == call).map(|cost| cost.followed_ns));
+    Ok(write.is_some_and(|more_ns| more_ns < WRITE_MAX_NS) && read.is_some_and(|more_ns| more_ns < READ_MAX_NS))
+}
+
+/// What a hook costs who makes a call.
+#[derive(Clone, Copy, Debug)]
+pub struct Cost {
+    /// Attached.
+    pub hook: Hook,
+    /// One of those that are timed.
+    pub call: &'static str,
+    /// Without a hook, nanoseconds, the median.
+    pub bare_ns: f64,
+    /// What it takes more on a pipe that is not followed.
+    pub attached_ns: f64,
+    /// What it takes more on a pipe that is.
+    pub followed_ns: f64,
+}
+
+/// Measures every hook that this machine allows, the best first.
+///
+/// # Errors
+/// A pipe cannot be made.
+pub fn measure(rounds: usize, fills: usize) -> Result<Vec<Cost>> {
+    let mut costs = Vec::new();
     for hook in HOOKS {
         if let Err(refused) = Kernel::attach(&[hook], RING_BYTES) {
             println!("   {refused}");
             continue;
         }
         let rounds = (0..rounds).map(|_| round(hook, fills)).collect::<Result<Vec<_>>>()?;
-        let is_cheap = judge(hook, &rounds);
-        // The others are not taken here.
-        best.get_or_insert(is_cheap);
+        costs.extend(CALLS.iter().enumerate().map(|(call, name)| {
+            let over = |of: fn(&[f64; 3]) -> f64| median(rounds.iter().map(|round| of(&round[call])).collect());
+            Cost {
+                hook,
+                call: name,
+                bare_ns: over(|[bare, ..]| *bare),
+                attached_ns: over(|[bare, attached, _]| attached - bare),
+                followed_ns: over(|[bare, _, followed]| followed - bare),
+            }
+        }));
     }
-    Ok(best == Some(true))
+    Ok(costs)
 }
 
 fn round(hook: Hook, fills: usize) -> Result<Round> {
-    let bare = measure(None, false, fills)?;
+    let bare = time_calls(None, false, fills)?;
     let mut kernel = Kernel::attach(&[hook], RING_BYTES).context("attached a moment ago")?;
-    let attached = measure(Some(&mut kernel), false, fills)?;
-    let followed = measure(Some(&mut kernel), true, fills)?;
+    let attached = time_calls(Some(&mut kernel), false, fills)?;
+    let followed = time_calls(Some(&mut kernel), true, fills)?;
     let [bare, attached, followed] =
         [bare, attached, followed].map(|times| times.map(|times| median(times.into_iter().map(f64::from).collect())));
     Ok([0, 1, 2].map(|call| [bare[call], attached[call], followed[call]]))
 }
 
-fn judge(hook: Hook, rounds: &[Round]) -> bool {
-    let mut more = [0.0; 3];
-    for (call, name) in CALLS.iter().enumerate() {
-        let over = |of: fn(&[f64; 3]) -> f64| median(rounds.iter().map(|round| of(&round[call])).collect());
-        let (bare, attached) = (over(|[bare, ..]| *bare), over(|[bare, attached, _]| attached - bare));
-        more[call] = over(|[bare, _, followed]| followed - bare);
-        let hook = hook.value();
-        println!(
-            "   {hook}: {name}: {bare:.0} ns bare; not followed {attached:+.0} ns, followed {:+.0} ns",
-            more[call]
-        );
-    }
-    let [write, read, _] = more;
-    write < WRITE_MAX_NS && read < READ_MAX_NS
-}
-
 /// A fill of the pipe is written and then read, once for the writes' times and once for the reads'.
-fn measure(mut kernel: Option<&mut Kernel>, follow: bool, fills: usize) -> Result<Times> {
+fn time_calls(mut kernel: Option<&mut Kernel>, follow: bool, fills: usize) -> Result<Times> {
     let mut times = Times::default();
     let [writes, reads, others] = &mut times;
     let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;

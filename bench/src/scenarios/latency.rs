@@ -4,7 +4,7 @@
 //! their places.
 
 use super::Size;
-use super::stage::Stage;
+use super::stage::{Stage, quantile};
 use crate::clock;
 use crate::producer::lines::Kind;
 use crate::runtime::{Format, Rotation};
@@ -24,29 +24,11 @@ const P99_MAX_MS: f64 = 10.0;
 /// Something could not be started, or the agent ended by itself.
 pub fn play(stage: &mut Stage, size: Size) -> Result<bool> {
     let time = Duration::from_secs(if size == Size::Small { 5 } else { 60 });
-    stage.rotate(Rotation { bytes_max: 10 << 20, files_max: 5, interval: Duration::from_secs(10) });
-    // A line of it says itself when it was written.
-    stage.start_containers(Format::Containerd, &[(Kind::Heimdall, RATE)])?;
     let mut held = true;
+    start(stage, RATE)?;
     for capture in ["file", "ebpf"] {
-        stage.settings.capture = capture.to_owned();
-        stage.start_agent()?;
-        stage.pass(Duration::from_secs(5), |_| ())?;
-        let from_ns = clock::wall_ns();
-        stage.pass(time, |_| ())?;
-        let until_ns = clock::wall_ns();
-        stage.pass(Duration::from_secs(2), |_| ())?;
-        println!("   {}", stage.settings.witnesses());
-        stage.stop_agent()?;
-        let mut lags_ms = Vec::new();
-        stage.receiver.each_entry(&mut |entry| {
-            if (from_ns..until_ns).contains(&entry.time_ns) {
-                lags_ms.push((entry.received_ns - entry.time_ns) as f64 / 1e6);
-            }
-        });
-        lags_ms.sort_unstable_by(f64::total_cmp);
-        let at = |share: f64| lags_ms.get((lags_ms.len() as f64 * share) as usize).copied().unwrap_or(f64::NAN);
-        let (median, p99) = (at(0.5), at(0.99));
+        let lags_ms = measure(stage, capture, time)?;
+        let (median, p99) = (quantile(&lags_ms, 0.5), quantile(&lags_ms, 0.99));
         println!("   {capture}: {} lines, median {median:.2} ms, 99th percentile {p99:.2} ms", lags_ms.len());
         // The small form's agent and receiver are not optimised: it only prints.
         let is_quick = size == Size::Small || (median < MEDIAN_MAX_MS && p99 < P99_MAX_MS);
@@ -56,4 +38,31 @@ pub fn play(stage: &mut Stage, size: Size) -> Result<bool> {
     stage.start_agent()?;
     stage.drain(lines, Duration::from_secs(20), |_| ())?;
     Ok(stage.finish()?.is_whole() && held)
+}
+
+/// Starts a container that writes so many lines a second.
+///
+/// # Errors
+/// It does not start.
+pub fn start(stage: &mut Stage, rate: f64) -> Result<()> {
+    stage.rotate(Rotation { bytes_max: 10 << 20, files_max: 5, interval: Duration::from_secs(10) });
+    // A line of it says itself when it was written.
+    stage.start_containers(Format::Containerd, &[(Kind::Heimdall, rate)])
+}
+
+/// Lets the agent run for so long with this witness. From write to arrival, milliseconds, shortest first.
+///
+/// # Errors
+/// Something could not be started, or the agent ended by itself.
+pub fn measure(stage: &mut Stage, capture: &str, time: Duration) -> Result<Vec<f64>> {
+    stage.settings.capture = capture.to_owned();
+    stage.start_agent()?;
+    stage.pass(Duration::from_secs(5), |_| ())?;
+    let from_ns = clock::wall_ns();
+    stage.pass(time, |_| ())?;
+    let until_ns = clock::wall_ns();
+    stage.pass(Duration::from_secs(2), |_| ())?;
+    println!("   {}", stage.settings.witnesses());
+    stage.stop_agent()?;
+    Ok(stage.lags_ms(&(from_ns..until_ns), |_| true))
 }

@@ -8,7 +8,7 @@ use crate::demo::compare;
 use crate::pods::{SamplePod, kubectl_json};
 use crate::producer::ProducerArgs;
 use crate::producer::lines::Kind;
-use crate::receiver::{Receiver, ReceiverConfig};
+use crate::receiver::{Receiver, ReceiverConfig, StoredEntry};
 use crate::runtime::{Format, Rotation};
 use crate::sample::{Sample, SampleWorld};
 use crate::store::Store;
@@ -16,6 +16,7 @@ use crate::tally::{Tally, Written};
 use anyhow::{Context, Result, ensure};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -260,6 +261,19 @@ impl Stage {
         self.samples.iter().map(Sample::lines).sum()
     }
 
+    /// From the time of an entry to its arrival, milliseconds, shortest first, of the entries of these times that are wanted.
+    #[must_use]
+    pub fn lags_ms(&self, times_ns: &Range<i64>, is_wanted: impl Fn(&StoredEntry) -> bool) -> Vec<f64> {
+        let mut lags_ms = Vec::new();
+        self.receiver.each_entry(&mut |entry| {
+            if times_ns.contains(&entry.time_ns) && is_wanted(entry) {
+                lags_ms.push((entry.received_ns - entry.time_ns) as f64 / 1e6);
+            }
+        });
+        lags_ms.sort_unstable_by(f64::total_cmp);
+        lags_ms
+    }
+
     /// Where the log files are.
     #[must_use]
     pub fn pods_root(&self) -> &Path {
@@ -326,7 +340,14 @@ pub fn log_line(stream: &str, tag: &str, content: &str) -> String {
 #[must_use]
 pub fn median(mut of: Vec<f64>) -> f64 {
     of.sort_unstable_by(f64::total_cmp);
-    of.get(of.len() / 2).copied().unwrap_or(f64::NAN)
+    quantile(&of, 0.5)
+}
+
+/// The first one that is not below this share of all, which are sorted; not a number where there is none.
+#[must_use]
+pub fn quantile(sorted: &[f64], share: f64) -> f64 {
+    let at = (sorted.len() as f64 * share) as usize;
+    sorted.get(at.min(sorted.len().saturating_sub(1))).copied().unwrap_or(f64::NAN)
 }
 
 fn pod(number: usize, kind: Kind) -> SamplePod {

@@ -1,0 +1,35 @@
+//! From a line's write to its arrival, at low and at higher rates, from the log file and from the pipe.
+//!
+//! In: 1, 100 and 10,000 lines a second. Out: how late they were. Never: a setting that is not the default.
+
+use super::Bench;
+use super::row::{Row, Rows};
+use crate::scenarios::latency::{measure, start};
+use crate::scenarios::stage::{Stage, quantile};
+use anyhow::Result;
+
+/// Plays it.
+///
+/// # Errors
+/// Something could not be started, or the agent ended by itself.
+pub fn play(bench: &Bench, rows: &mut Rows) -> Result<()> {
+    for rate in [1.0, 100.0, 10_000.0] {
+        let mut stage = Stage::set(&bench.agent, bench.seed)?;
+        start(&mut stage, rate)?;
+        for capture in ["file", "ebpf"] {
+            let lags_ms = measure(&mut stage, capture, bench.time)?;
+            rows.tell(Row {
+                scenario: "latency".into(),
+                target: "penstock".into(),
+                corpus: format!("{rate} lines/s"),
+                capture: Some(capture.into()),
+                lines: Some(lags_ms.len() as u64),
+                lag_ms_p50: Some(quantile(&lags_ms, 0.5)),
+                lag_ms_p99: Some(quantile(&lags_ms, 0.99)),
+                lag_ms_max: Some(quantile(&lags_ms, 1.0)),
+                ..Row::default()
+            })?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,70 @@
+//! More than the tenant may send, from one loud pod beside a hundred quiet ones.
+//!
+//! In: 45 MB/s for a limit of 30. Out: how much of the limit was used, refusals, how late the quiet pods' lines were. Never:
+//! a setting that is not the default.
+
+use super::Bench;
+use super::row::{Row, Rows};
+use super::steady::counted_bytes_per_line;
+use crate::clock;
+use crate::producer::lines::Kind;
+use crate::receiver::{Limits, StoredEntry};
+use crate::runtime::{Format, Rotation};
+use crate::scenarios::stage::{Stage, quantile};
+use anyhow::Result;
+use std::time::Duration;
+
+/// Bytes a second, as Loki counts them.
+const OFFERED: f64 = 45e6;
+/// Pods that write little.
+const QUIET: usize = 100;
+/// Lines a second of each of them.
+const QUIET_RATE: f64 = 10.0;
+
+/// Plays it.
+///
+/// # Errors
+/// Something could not be started, or the agent ended by itself.
+pub fn play(bench: &Bench, rows: &mut Rows) -> Result<()> {
+    let mut stage = Stage::set(&bench.agent, bench.seed)?;
+    stage.rotate(Rotation { bytes_max: 200 << 20, files_max: 5, interval: Duration::from_secs(1) });
+    stage.start_agent()?;
+    let counted = counted_bytes_per_line(&mut stage)?;
+    stage.start_containers(Format::Containerd, &vec![(Kind::Heimdall, QUIET_RATE); QUIET])?;
+    stage.start_containers(Format::Containerd, &[(Kind::Aigateway, OFFERED / counted)])?;
+    // The burst that the tenant may send goes first.
+    stage.pass(Duration::from_secs(15), |_| ())?;
+    let (from_ns, before) = (clock::wall_ns(), stage.receiver.stats());
+    let mut resident_bytes = 0;
+    stage.pass(bench.time, |bytes| resident_bytes = resident_bytes.max(bytes))?;
+    let (until_ns, after) = (clock::wall_ns(), stage.receiver.stats());
+    stage.pass(Duration::from_secs(5), |_| ())?;
+    let (lines, _) = stage.stop_containers()?;
+    stage.drain(lines, Duration::from_secs(60), |_| ())?;
+    let is_quiet = |entry: &StoredEntry| entry.labels.get("app").is_some_and(|app| app == Kind::Heimdall.name());
+    let lags_ms = stage.lags_ms(&(from_ns..until_ns), is_quiet);
+    let tally = stage.finish()?;
+
+    let seconds = (until_ns - from_ns) as f64 / 1e9;
+    let of = |stats: &crate::receiver::Stats| stats.line_bytes_stored + stats.structured_metadata_bytes_stored;
+    let per_s = (of(&after) - of(&before)) as f64 / seconds;
+    let refused = |stats: &crate::receiver::Stats| stats.requests_by_status.get(&429).copied().unwrap_or(0);
+    rows.tell(Row {
+        scenario: "limits".into(),
+        target: "penstock".into(),
+        corpus: "1 loud, 100 quiet".into(),
+        capture: Some("file".into()),
+        rss_mib: Some(resident_bytes as f64 / f64::from(1 << 20)),
+        lines: Some(lines),
+        counted_mb_per_s: Some(per_s / 1e6),
+        limit_share: Some(per_s / Limits::default().ingestion_rate as f64),
+        requests_per_s: Some((after.requests - before.requests) as f64 / seconds),
+        lost: Some(tally.lost),
+        doubled: Some(tally.doubled),
+        refused: Some(refused(&after) - refused(&before)),
+        lag_ms_p50: Some(quantile(&lags_ms, 0.5)),
+        lag_ms_p99: Some(quantile(&lags_ms, 0.99)),
+        lag_ms_max: Some(quantile(&lags_ms, 1.0)),
+        ..Row::default()
+    })
+}
