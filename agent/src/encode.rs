@@ -24,15 +24,58 @@ pub fn entry(buf: &mut Vec<u8>, time_ns: i64, line: &[u8], metadata: &[u8]) {
     let timestamp = Timestamp::new(time_ns);
     let timestamp_bytes = timestamp.bytes();
     let body_bytes = body_bytes(timestamp_bytes, line.len(), metadata.len());
-    buf.reserve(delimited_bytes(body_bytes));
-    delimited(2, body_bytes, buf);
-    delimited(1, timestamp_bytes, buf);
-    timestamp.append(buf);
+    let mut head = Head { bytes: [0; Head::BYTES_MAX], length: 0 };
+    head.delimited(2, body_bytes);
+    head.delimited(1, timestamp_bytes);
+    timestamp.fields().for_each(|(tag, value)| head.number(tag, value));
     if !line.is_empty() {
-        delimited(2, line.len(), buf);
-        buf.extend_from_slice(line);
+        head.delimited(2, line.len());
     }
+    buf.reserve(delimited_bytes(body_bytes));
+    buf.extend_from_slice(head.written());
+    buf.extend_from_slice(line);
     buf.extend_from_slice(metadata);
+}
+
+/// What stands before an entry's line, put together apart from the buffer, which would be asked for room at every byte.
+struct Head {
+    bytes: [u8; Self::BYTES_MAX],
+    length: usize,
+}
+
+impl Head {
+    /// Three keys with a length and two with a number, each of at most one and ten bytes; a power of two.
+    const BYTES_MAX: usize = 64;
+
+    fn varint(&mut self, mut value: u64) {
+        while value >= 0x80 {
+            self.byte((value & 0x7f) as u8 | 0x80);
+            value >>= 7;
+        }
+        self.byte(value as u8);
+    }
+
+    fn byte(&mut self, byte: u8) {
+        // The mask spares a check: it never changes a length.
+        self.bytes[self.length & (Self::BYTES_MAX - 1)] = byte;
+        self.length += 1;
+    }
+
+    /// Key and length of a field.
+    fn delimited(&mut self, tag: u8, bytes: usize) {
+        self.byte(tag << 3 | WireType::LengthDelimited as u8);
+        self.varint(bytes as u64);
+    }
+
+    /// A field.
+    fn number(&mut self, tag: u8, value: u64) {
+        self.byte(tag << 3 | WireType::Varint as u8);
+        self.varint(value);
+    }
+
+    fn written(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
+    }
 }
 
 /// Bytes that a label set with its encoded entries takes in a request.
@@ -68,15 +111,17 @@ pub struct CompressError {
     source: snap::Error,
 }
 
-/// Replaces what is in `out` by the snappy block of `request`.
+/// Writes the snappy block of `request` to the beginning of `out`, which grows where it is too small and never shrinks, and
+/// gives the block's length: what stands behind it is left as it is, as clearing it would cost time.
 ///
 /// # Errors
 /// When `request` is larger than 4 GiB.
-pub fn snappy(request: &[u8], encoder: &mut snap::raw::Encoder, out: &mut Vec<u8>) -> Result<(), CompressError> {
-    out.resize(snap::raw::max_compress_len(request.len()), 0);
-    let bytes = encoder.compress(request, out).map_err(|source| CompressError { bytes: request.len(), source })?;
-    out.truncate(bytes);
-    Ok(())
+pub fn snappy(request: &[u8], encoder: &mut snap::raw::Encoder, out: &mut Vec<u8>) -> Result<usize, CompressError> {
+    let room = snap::raw::max_compress_len(request.len());
+    if out.len() < room {
+        out.resize(room, 0);
+    }
+    encoder.compress(request, out).map_err(|source| CompressError { bytes: request.len(), source })
 }
 
 /// `google.protobuf.Timestamp`: seconds rounded down, so that the nanoseconds count up also before 1970.
@@ -91,19 +136,12 @@ impl Timestamp {
         Self { seconds, nanos: time_ns.rem_euclid(1_000_000_000).cast_unsigned() }
     }
 
-    fn fields(&self) -> impl Iterator<Item = (u32, u64)> {
+    fn fields(&self) -> impl Iterator<Item = (u8, u64)> {
         [(1, self.seconds), (2, self.nanos)].into_iter().filter(|(_, value)| *value != 0)
     }
 
     fn bytes(&self) -> usize {
-        self.fields().map(|(tag, value)| key_len(tag) + encoded_len_varint(value)).sum()
-    }
-
-    fn append(&self, buf: &mut Vec<u8>) {
-        for (tag, value) in self.fields() {
-            encode_key(tag, WireType::Varint, buf);
-            encode_varint(value, buf);
-        }
+        self.fields().map(|(_, value)| key_len(1) + encoded_len_varint(value)).sum()
     }
 }
 

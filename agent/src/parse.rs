@@ -102,7 +102,7 @@ impl Shaper {
 
 /// The content as text, each maximal invalid part replaced by one U+FFFD.
 fn text_of<'a>(content: &'a [u8], replaced: &'a mut String) -> &'a str {
-    match std::str::from_utf8(content) {
+    match simdutf8::basic::from_utf8(content) {
         Ok(text) => text,
         Err(_) => {
             replaced.clear();

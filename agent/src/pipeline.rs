@@ -142,6 +142,7 @@ pub struct Pipeline<D: Disk, T: Tap = Absent> {
     scratch: String,
     metadata: Vec<u8>,
     body: Vec<u8>,
+    packed: Vec<u8>,
     encoder: snap::raw::Encoder,
     events: Vec<Event>,
     open_bytes: usize,
@@ -185,6 +186,7 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
             scratch: String::new(),
             metadata: Vec::new(),
             body: Vec::new(),
+            packed: Vec::new(),
             encoder: snap::raw::Encoder::new(),
             events: Vec::new(),
             open_bytes: 0,
@@ -322,7 +324,8 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
     /// Bytes in all buffers whose size depends on the load.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        let fixed = self.block.capacity() + self.body.capacity() + self.scratch.capacity();
+        let bodies = self.body.capacity() + self.packed.capacity();
+        let fixed = self.block.capacity() + bodies + self.scratch.capacity();
         let captured = self.capture.tap_bytes + self.capture.bytes + self.capture.pending_bytes;
         fixed + captured + self.batch.memory_bytes() + self.delivery.memory_bytes() + self.open_bytes
     }

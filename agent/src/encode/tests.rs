@@ -82,7 +82,8 @@ fn a_request_is_readable_after_snappy() {
     let mut request = Vec::new();
     push_request([("{a=\"b\"}", std::iter::once(&run[..]))], &mut request);
     let mut block = vec![1; 3];
-    snappy(&request, &mut snap::raw::Encoder::new(), &mut block).unwrap();
+    let length = snappy(&request, &mut snap::raw::Encoder::new(), &mut block).unwrap();
+    block.truncate(length);
     let body = snap::raw::Decoder::new().decompress_vec(&block).unwrap();
     let found = PushRequest::decode(&body[..]).unwrap();
     let entries = vec![message(5, "hello", &[])];

@@ -28,7 +28,7 @@ pub struct CriPrefix {
 /// Nothing where the prefix is not one, or not complete.
 #[must_use]
 pub fn parse_prefix(line: &[u8]) -> Option<CriPrefix> {
-    let time_bytes = line.iter().take(TIME_BYTES_MAX).position(|byte| *byte == b' ')?;
+    let time_bytes = memchr::memchr(b' ', line.get(..TIME_BYTES_MAX).unwrap_or(line))?;
     let (time, rest) = line.split_at(time_bytes);
     let (std_stream, rest) = match rest.split_first_chunk::<8>()? {
         (b" stdout ", rest) => (StdStream::Stdout, rest),

@@ -46,7 +46,7 @@ pub(super) fn string<'a>(raw: &'a str, bytes_max: usize, unescaped: &'a mut Stri
     if raw.len() > 6 * bytes_max {
         return None;
     }
-    let text = if raw.contains('\\') {
+    let text = if memchr::memchr(b'\\', raw.as_bytes()).is_some() {
         unescaped.clear();
         json_string::unescape(raw, unescaped);
         unescaped

@@ -85,13 +85,14 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
             self.body.clear();
             let named = runs.iter().map(|(id, runs)| (self.batch.text(*id), runs.iter().copied()));
             encode::push_request(named, &mut self.body);
-            let mut packed = Vec::new();
-            if let Err(error) = encode::snappy(&self.body, &mut self.encoder, &mut packed) {
+            let packed = encode::snappy(&self.body, &mut self.encoder, &mut self.packed).unwrap_or_else(|error| {
                 // Requests are far below the limit of the compressor.
                 tracing::error!("{error}");
-            }
+                0
+            });
+            let body = Bytes::copy_from_slice(self.packed.get(..packed).unwrap_or_default());
             self.linger.sent(now.mono);
-            outside.send(Request { id, body: Bytes::from(packed) });
+            outside.send(Request { id, body });
         }
     }
 
