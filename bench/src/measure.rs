@@ -6,6 +6,7 @@
 //! A new scenario is a file below and a row of [`SCENARIOS`].
 
 pub mod corpus;
+pub mod fleet;
 pub mod floor;
 pub mod guard;
 pub mod hot_path;
@@ -64,6 +65,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario { name: "overhead", what: "what a system call takes longer", play: overhead::play },
     Scenario { name: "idle", what: "containers that write nothing", play: idle::play },
     Scenario { name: "limits", what: "45 MB/s offered where 30 are allowed", play: limits::play },
+    Scenario { name: "fleet", what: "10, 100, 1,000 agents before one limit, simulated", play: fleet::play_scenario },
 ];
 
 /// The arguments of `cargo xtask bench`.

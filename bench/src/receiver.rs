@@ -11,7 +11,7 @@
 //! `body`, `distributor`, `ingester`, `stream`; reading back: `read`.
 
 mod body;
-mod bucket;
+pub(crate) mod bucket;
 mod clock;
 mod distributor;
 mod fault;

@@ -45,7 +45,9 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
         let is_urgent = self.is_urgent();
         let Self { batch, delivery, linger, .. } = self;
         let is_busy = |id: LabelSetId| delivery.is_busy(id);
-        let is_full = || batch.ready_bytes(&is_busy) >= self.settings.batch_bytes;
+        // More than the pace gives is refused as a whole.
+        let paced = usize::try_from(delivery.request_bytes_max()).unwrap_or(usize::MAX);
+        let is_full = || batch.ready_bytes(&is_busy) >= self.settings.batch_bytes.min(paced);
         if !(is_urgent || now.mono >= linger.due() || is_full()) {
             return false;
         }
@@ -53,7 +55,7 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
         // What is above the tenant's burst never passes.
         let burst = usize::try_from(self.settings.burst).unwrap_or(usize::MAX);
         let wanted = if is_slow { burst } else { self.settings.batch_bytes };
-        let bytes_max = wanted.min(REQUEST_BYTES_MAX);
+        let bytes_max = wanted.min(REQUEST_BYTES_MAX).min(paced);
         let now_ms = u64::try_from(now.mono.as_millis()).unwrap_or(u64::MAX);
         let parts = batch.take(bytes_max, now_ms, &is_busy);
         if parts.is_empty() {
@@ -71,7 +73,11 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
     }
 
     fn send_due(&mut self, now: Now, outside: &mut dyn Outside) {
-        while let Some(Due { id, parts, is_again }) = self.delivery.due(now.mono) {
+        loop {
+            for split in self.delivery.cut(now.mono) {
+                self.tracker.split(split.from, split.into, &split.shares);
+            }
+            let Some(Due { id, parts, is_again }) = self.delivery.due(now.mono) else { return };
             if is_again {
                 self.metrics.resent_entries.add(parts.iter().map(|part| u64::from(part.count)).sum());
             }

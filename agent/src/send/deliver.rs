@@ -5,6 +5,7 @@
 //! Pure: the shell (`http`) carries the bytes. A label set has at most one request under way, and none waits for
 //! another's.
 
+mod cut;
 mod effects;
 mod halves;
 mod outgoing;
@@ -120,7 +121,8 @@ impl Delivery {
     /// Label sets that wait because Loki refused them.
     #[must_use]
     pub fn held_label_sets(&self) -> usize {
-        let held = self.outgoing.iter().filter(|out| out.failures > 0 && out.state != State::UnderWay);
+        let is_held = |out: &&Outgoing| (out.failures > 0 || out.rate_refusals > 0) && out.state != State::UnderWay;
+        let held = self.outgoing.iter().filter(is_held);
         held.flat_map(|out| &out.parts).map(|part| part.label_set).collect::<HashSet<_>>().len()
     }
 
@@ -156,6 +158,12 @@ impl Delivery {
         self.pace.rate()
     }
 
+    /// How large a new request is to be at the most, bytes as Loki counts; see [`Pace::request_bytes_max`].
+    #[must_use]
+    pub fn request_bytes_max(&self) -> u64 {
+        self.pace.request_bytes_max()
+    }
+
     /// Takes parts for a new request; it goes when [`Delivery::due`] says so.
     pub fn add(&mut self, parts: Vec<Part>) {
         if !parts.is_empty() {
@@ -163,21 +171,16 @@ impl Delivery {
         }
     }
 
-    /// The request that goes now, if any. It is under way from then on.
+    /// The request that goes now, if any. It is under way from then on. [`Delivery::cut`] makes it as large as it is to be.
     pub fn due(&mut self, now: Duration) -> Option<Due<'_>> {
-        if now < self.closed_until || now < self.paced_until || self.under_way() >= self.under_way_max() {
-            return None;
-        }
-        let is_due = |place: &usize| self.outgoing.get(*place).is_some_and(|out| out.is_waiting(now));
-        let is_first = |place: &usize| self.is_first_of_its_label_sets(*place);
-        let key = |place: &usize| self.outgoing.get(*place).map(|out| (out.failures, out.id));
-        let place = (0..self.outgoing.len()).filter(is_due).filter(is_first).min_by_key(key)?;
+        let place = self.next(now)?;
         let out = self.outgoing.get_mut(place)?;
         if let Err(at) = self.pace.take(out.counted_bytes, now) {
             self.paced_until = at;
             return None;
         }
         out.state = State::UnderWay;
+        out.sent_at = now;
         Some(Due { id: out.id, parts: &out.parts, is_again: out.was_sent })
     }
 
@@ -269,6 +272,17 @@ impl Delivery {
         if self.failures > 0 { 2 } else { REQUESTS_IN_FLIGHT_MAX }
     }
 
+    /// The place of the request whose turn it is, if one may go.
+    fn next(&self, now: Duration) -> Option<usize> {
+        if now < self.closed_until || now < self.paced_until || self.under_way() >= self.under_way_max() {
+            return None;
+        }
+        let is_due = |place: &usize| self.outgoing.get(*place).is_some_and(|out| out.is_waiting(now));
+        let is_first = |place: &usize| self.is_first_of_its_label_sets(*place);
+        let key = |place: &usize| self.outgoing.get(*place).map(|out| (out.failures, out.id));
+        (0..self.outgoing.len()).filter(is_due).filter(is_first).min_by_key(key)
+    }
+
     fn is_first_of_its_label_sets(&self, place: usize) -> bool {
         let Some((out, before)) = self.outgoing.get(..=place).and_then(<[_]>::split_last) else { return false };
         let shares = |other: &Outgoing| {
@@ -279,6 +293,7 @@ impl Delivery {
 
     fn pass(&mut self, now: Duration) {
         self.passed += 1;
+        self.pace.passed();
         self.failures = 0;
         // Loki is back: what waits for that need not wait on.
         self.closed_until = self.closed_until.min(now);

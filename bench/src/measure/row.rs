@@ -54,6 +54,14 @@ pub struct Row {
     pub limit_share: Option<f64>,
     /// Answers of 429.
     pub refused: Option<u64>,
+    /// The same a second.
+    pub refused_per_s: Option<f64>,
+    /// The same over all answers.
+    pub refused_share: Option<f64>,
+    /// Jain's index of fairness of what the agents got: 1 where all got the same.
+    pub jain: Option<f64>,
+    /// From a change of the fleet until it was even again, seconds.
+    pub converged_s: Option<f64>,
     /// What a call takes longer, nanoseconds.
     pub more_ns: Option<f64>,
     /// Smallest and largest of the runs over the median, of `mb_per_cpu_s` or `cores`.
@@ -136,6 +144,10 @@ fn text(row: &Row) -> String {
     add(row.lag_ms_max, 2, "ms at most");
     add(row.limit_share.map(|share| share * 100.0), 1, "% of the limit");
     add(row.refused.map(|answers| answers as f64), 0, "429s");
+    add(row.refused_per_s, 1, "429s/s");
+    add(row.refused_share.map(|share| share * 100.0), 1, "% refused");
+    add(row.jain, 3, "fairness");
+    add(row.converged_s, 0, "s to converge");
     add(row.more_ns, 0, "ns more");
     if let Some([least, most]) = row.spread {
         text.push_str(&format!("  (runs: {:.0} to {:.0} % of that)", least * 100.0, most * 100.0));

@@ -1,4 +1,4 @@
-//! Splitting a request until the bad entry is alone.
+//! Splitting a request until the bad entry is alone, or in pieces.
 
 use super::{Delivery, Effects, Outgoing, SetAside, Split};
 use crate::encode;
@@ -30,10 +30,10 @@ impl Delivery {
             effects.answered.push(part);
             return effects;
         }
-        let (from, shares) = (part.id, part.shares.clone());
-        let [first, second] = halves(part);
-        let [first, second] = [first, second].map(|half| Part { id: self.next_part_id(), ..half });
-        effects.splits.push(Split { from, into: [first.id, second.id], shares });
+        let middle = part.count / 2;
+        let cut = encode::entries(&part.entries).nth(middle as usize);
+        let cut = cut.map_or(part.entries.len(), |entry| entry.range.start);
+        let [first, second] = self.halves(part, middle, cut, &mut effects.splits);
         self.insert_halves([vec![first], vec![second]], place, &out, at);
         effects
     }
@@ -46,31 +46,34 @@ impl Delivery {
             }
         }
     }
-}
 
-/// Two parts with half the entries each. What both hold of the std streams cannot be told apart any more, so each
-/// says that it holds all.
-fn halves(part: Part) -> [Part; 2] {
-    let middle = part.count / 2;
-    let cut = encode::entries(&part.entries).nth(middle as usize).map_or(part.entries.len(), |entry| entry.range.start);
-    let second_bytes = (part.entries.len() - cut) as u64;
-    let share = |bytes: u64| bytes * second_bytes / (part.entries.len() as u64).max(1);
-    let (second_counted, second_line) = (share(part.counted_bytes), share(part.line_bytes));
-    let mut first = part;
-    let second = Part {
-        entries: first.entries.split_off(cut),
-        count: first.count - middle,
-        counted_bytes: second_counted,
-        line_bytes: second_line,
-        fingerprints: Vec::new(),
-        moved: Vec::new(),
-        ahead: Vec::new(),
-        resent: Vec::new(),
-        shares: first.shares.clone(),
-        ..first
-    };
-    first.count = middle;
-    first.counted_bytes -= second_counted;
-    first.line_bytes -= second_line;
-    [first, second]
+    /// Two parts of one: its first `count` entries, which end at byte `cut`, and the others. What both hold of the std
+    /// streams cannot be told apart any more, so each says that it holds all.
+    pub(super) fn halves(&mut self, part: Part, count: u32, cut: usize, splits: &mut Vec<Split>) -> [Part; 2] {
+        let (from, shares) = (part.id, part.shares.clone());
+        let second_bytes = part.entries.len().saturating_sub(cut) as u64;
+        let share = |bytes: u64| bytes * second_bytes / (part.entries.len() as u64).max(1);
+        let (second_counted, second_line) = (share(part.counted_bytes), share(part.line_bytes));
+        let mut first = part;
+        let second = Part {
+            id: self.next_part_id(),
+            entries: first.entries.split_off(cut.min(first.entries.len())),
+            count: first.count.saturating_sub(count),
+            counted_bytes: second_counted,
+            line_bytes: second_line,
+            fingerprints: Vec::new(),
+            moved: Vec::new(),
+            ahead: Vec::new(),
+            resent: Vec::new(),
+            shares: first.shares.clone(),
+            ..first
+        };
+        first.entries.shrink_to_fit();
+        first.id = self.next_part_id();
+        first.count = count;
+        first.counted_bytes -= second_counted;
+        first.line_bytes -= second_line;
+        splits.push(Split { from, into: [first.id, second.id], shares });
+        [first, second]
+    }
 }

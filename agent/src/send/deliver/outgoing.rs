@@ -21,6 +21,8 @@ pub(super) struct Outgoing {
     pub(super) failures: u32,
     /// Of these, answers of the server (5xx).
     pub(super) server_errors: u32,
+    /// When it last went (monotonic).
+    pub(super) sent_at: Duration,
     /// Refusals for the tenant's rate in a row.
     pub(super) rate_refusals: u32,
     /// Requests that had passed when this one first failed.
@@ -41,6 +43,7 @@ impl Outgoing {
             state: State::Waiting(at),
             failures: 0,
             server_errors: 0,
+            sent_at: Duration::ZERO,
             rate_refusals: 0,
             passed_before: None,
             was_sent: false,

@@ -53,6 +53,7 @@ impl Bench {
     }
 
     fn due(&mut self) -> Option<(RequestId, Seen)> {
+        let _splits = self.delivery.cut(self.now);
         let due = self.delivery.due(self.now)?;
         let lines = |part: &Part| {
             let line = |place: encode::EntryPlace| String::from_utf8(part.entries[place.line].to_vec()).unwrap();

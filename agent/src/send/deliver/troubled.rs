@@ -10,6 +10,9 @@ use std::time::Duration;
 pub(super) const BACKOFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(30));
 /// First and longest wait where only an operator can help.
 const HOLD: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
+/// The wait after a refusal for the tenant's rate, however often: the pace is what makes tries rare, and a longer wait
+/// than others have would be less than a share.
+const RATE: (Duration, Duration) = (Duration::from_millis(400), Duration::from_millis(400));
 /// Server errors after which a request is split, where others pass meanwhile, or where it holds all there is and Loki
 /// answers 500: it may hold what Loki stumbles over. (502, 503 and 504 speak of the way there.)
 const ERRORS_BEFORE_SPLIT: u32 = 5;
@@ -79,7 +82,7 @@ impl Delivery {
         effects
     }
 
-    /// The tenant's rate: the same bytes again, slower.
+    /// The tenant's rate: the same entries again, slower, and cut to what the pace gives ([`Delivery::cut`]).
     pub(super) fn tenant_rate(
         &mut self,
         mut out: Outgoing,
@@ -90,15 +93,17 @@ impl Delivery {
         let words = "status 429: this is more than Loki takes of the tenant in a second; raise ingestion_rate_mb and \
                      ingestion_burst_size_mb in Loki's limits_config, lower loki.rate and loki.burst, or log less";
         let effects = self.note(&mut out, TroubleKind::TenantRate, words.to_owned());
-        self.pace.refused(now);
+        self.pace.refused(out.counted_bytes, out.sent_at, now);
         self.close_as_asked(retry_after, now);
         out.rate_refusals += 1;
-        let wait = self.wait(BACKOFF, out.failures, retry_after);
+        let wait = self.wait(RATE, 0, retry_after);
         let is_often = out.rate_refusals >= RATE_REFUSALS_BEFORE_SPLIT;
         if is_often && out.counted_bytes > RATE_SPLIT_BYTES_MIN && out.can_split() {
             return self.split(out, place, "tenant_rate", now + wait, effects);
         }
-        self.retry(place, out, now + wait);
+        // Not a failure of its own: it keeps its turn.
+        out.state = State::Waiting(now + wait);
+        self.outgoing.insert(place, out);
         effects
     }
 
