@@ -5,8 +5,11 @@
 //! filled begins at offset 0 (it has `PIPE_BUF_FLAG_CAN_MERGE`, since 5.8); of one that was spliced in the beginning is
 //! not known.
 
-use crate::kernel::{offset, probe};
-use penstock_ebpf::{PipeState, SLOT_FLAGS_AFTER_OFFSET, SLOT_LENGTH_AFTER_OFFSET};
+use crate::kernel::{offset, probe, word};
+use penstock_ebpf::{
+    PipeState, RING_SLOTS_AFTER_HEAD, RING_TAIL_AFTER_HEAD, RING_WORDS, SLOT_FLAGS_AFTER_OFFSET,
+    SLOT_LENGTH_AFTER_OFFSET,
+};
 
 const CAN_MERGE: u32 = 0x10;
 /// Slots that are added up at the most; the usual pipe has 16.
@@ -27,14 +30,16 @@ pub(crate) struct Ring {
 }
 
 impl Ring {
-    /// Looks at a pipe through any pointer.
+    /// Looks at a pipe through any pointer, once.
     #[inline(always)]
     pub(crate) fn probe(pipe: u64) -> Option<Self> {
+        let words: [u64; RING_WORDS] = probe(pipe, offset!(pipe_head))?;
+        let half = |after_head: u32| (words[after_head as usize / 8] >> (after_head % 8 * 8)) as u32;
         Some(Self {
-            tail: probe(pipe, offset!(pipe_tail))?,
-            head: probe(pipe, offset!(pipe_head))?,
-            slots: probe(pipe, offset!(pipe_slots))?,
-            buffers: probe(pipe, offset!(pipe_buffers))?,
+            head: half(0),
+            tail: half(RING_TAIL_AFTER_HEAD),
+            slots: half(RING_SLOTS_AFTER_HEAD),
+            buffers: word(&words, offset!(pipe_buffers) - offset!(pipe_head)),
         })
     }
 

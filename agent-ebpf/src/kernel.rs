@@ -40,6 +40,13 @@ pub(crate) fn probe<T: Copy>(base: u64, offset: u64) -> Option<T> {
     (result == 0).then(|| unsafe { value.assume_init() })
 }
 
+/// One of the words that [`probe`] got at once. `bytes`: where in them, a constant for the verifier; the agent has checked it.
+#[inline(always)]
+pub(crate) fn word<const N: usize>(words: &[u64; N], bytes: u64) -> u64 {
+    // SAFETY: in bounds, as the agent has checked; the verifier makes sure of it.
+    unsafe { core::ptr::read_volatile(words.as_ptr().byte_add(bytes as usize)) }
+}
+
 /// The file of a `kiocb`, and which inode it is: the pipe's key and the inode itself.
 ///
 /// # Safety

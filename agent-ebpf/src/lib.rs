@@ -8,6 +8,9 @@
 mod abi;
 
 pub use abi::counts::Counts;
-pub use abi::offsets::{Offsets, SLOT_FLAGS_AFTER_OFFSET, SLOT_LENGTH_AFTER_OFFSET};
+pub use abi::offsets::{
+    INODE_WORDS, Offsets, RING_SLOTS_AFTER_HEAD, RING_TAIL_AFTER_HEAD, RING_WORDS, SLOT_FLAGS_AFTER_OFFSET,
+    SLOT_LENGTH_AFTER_OFFSET,
+};
 pub use abi::pipe::{PipeKey, PipeState};
 pub use abi::record::{FLAG_BYTES_LOST, FLAG_FIRST, FLAG_GAP_BEFORE, FLAGS_KNOWN, PIECE_BYTES_MAX, RecordHead};

@@ -7,6 +7,18 @@ pub const SLOT_FLAGS_AFTER_OFFSET: u32 = 16;
 /// Bytes from `pipe_buffer.offset` to `pipe_buffer.len`, likewise. One load gets both.
 pub const SLOT_LENGTH_AFTER_OFFSET: u32 = 4;
 
+/// Bytes from `pipe_inode_info.head` to `tail` and to `ring_size`, likewise.
+pub const RING_TAIL_AFTER_HEAD: u32 = 4;
+
+/// See [`RING_TAIL_AFTER_HEAD`].
+pub const RING_SLOTS_AFTER_HEAD: u32 = 12;
+
+/// Words of 64 bits from `pipe_inode_info.head` on in which `bufs` is found, likewise.
+pub const RING_WORDS: usize = 12;
+
+/// Words of 64 bits from `inode.i_sb` on in which `i_ino` is found, likewise.
+pub const INODE_WORDS: usize = 4;
+
 macro_rules! words {
     ($(#[$about:meta])* pub struct $name:ident { $($(#[$doc:meta])* pub $field:ident: u32,)* }) => {
         $(#[$about])*
@@ -54,6 +66,8 @@ words! {
         pub pipe_slots: u32,
         /// `pipe_inode_info.bufs`
         pub pipe_buffers: u32,
+        /// Number of the helper `bpf_get_current_task_btf` (since 5.11); 0 where there is none.
+        pub task_helper: u32,
         /// Size of `pipe_buffer`.
         pub buffer_bytes: u32,
         /// `pipe_buffer.offset`

@@ -8,14 +8,15 @@
 
 use crate::copy::{ONE, OTHERS, USER_ARRAY, copy};
 use crate::cursor::{Ring, between};
-use crate::kernel::{load, offset, probe};
+use crate::kernel::{load, offset, probe, word};
 use crate::maps::{JOBS, Job, PIPES, READERS, add};
 use aya_ebpf::EbpfContext;
+use aya_ebpf::helpers::generated::bpf_get_current_task_btf;
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_get_current_task, bpf_ktime_get_ns};
 use aya_ebpf::macros::{btf_tracepoint, raw_tracepoint};
 use aya_ebpf::programs::{BtfTracePointContext, RawTracePointContext};
 use aya_log_ebpf::warn;
-use penstock_ebpf::{FLAG_FIRST, PipeKey, PipeState, RecordHead};
+use penstock_ebpf::{FLAG_FIRST, INODE_WORDS, PipeKey, PipeState, RecordHead};
 
 /// `sys_exit(struct pt_regs *, long)`
 #[btf_tracepoint(function = "sys_exit")]
@@ -27,7 +28,11 @@ fn syscall_exit_btf(context: BtfTracePointContext) -> i32 {
         && let Some(buffers) = buffers(number)
         && is_reader()
     {
-        if returned(regs, buffers, result as u64).is_some_and(|left_out| left_out > 0) {
+        // SAFETY: as above.
+        let arguments = unsafe {
+            [load(regs, offset!(regs_first)), load(regs, offset!(regs_second)), load(regs, offset!(regs_third))]
+        };
+        if returned(arguments, buffers, result as u64).is_some_and(|left_out| left_out > 0) {
             let reader = bpf_get_current_pid_tgid() >> 32;
             warn!(&context, "bytes left a followed pipe, and cannot be copied; process {} took them", reader);
         }
@@ -38,19 +43,26 @@ fn syscall_exit_btf(context: BtfTracePointContext) -> i32 {
 /// `sys_exit(struct pt_regs *, long)`
 #[raw_tracepoint(tracepoint = "sys_exit")]
 fn syscall_exit_raw(context: RawTracePointContext) -> i32 {
-    let arguments = context.as_ptr().cast::<u64>();
+    let context_words = context.as_ptr().cast::<u64>();
     // SAFETY: a raw tracepoint's context is an array of its arguments.
-    let (regs, result) = unsafe { (*arguments, *arguments.add(1) as i64) };
+    let (regs, result) = unsafe { (*context_words, *context_words.add(1) as i64) };
     if result > 0
         && let Some(buffers) = probe(regs, offset!(regs_number)).and_then(buffers)
         && is_reader()
+        && let Some(arguments) = arguments(regs)
     {
-        if returned(regs, buffers, result as u64).is_some_and(|left_out| left_out > 0) {
+        if returned(arguments, buffers, result as u64).is_some_and(|left_out| left_out > 0) {
             let reader = bpf_get_current_pid_tgid() >> 32;
             warn!(&context, "bytes left a followed pipe, and cannot be copied; process {} took them", reader);
         }
     }
     0
+}
+
+/// Of a system call, where its registers are mere bytes.
+#[inline(always)]
+fn arguments(regs: u64) -> Option<[u64; 3]> {
+    Some([probe(regs, offset!(regs_first))?, probe(regs, offset!(regs_second))?, probe(regs, offset!(regs_third))?])
 }
 
 #[inline(always)]
@@ -73,8 +85,8 @@ fn buffers(number: u32) -> Option<u64> {
 /// A system call of a reader gave back `result`, which is positive. Gives how many bytes left a followed pipe and could not
 /// be copied.
 #[inline(always)]
-fn returned(regs: u64, buffers: u64, result: u64) -> Option<u64> {
-    let (pipe, key) = pipe_at(probe(regs, offset!(regs_first))?)?;
+fn returned([descriptor, pointer, segments]: [u64; 3], buffers: u64, result: u64) -> Option<u64> {
+    let (pipe, key) = pipe_at(descriptor)?;
     let state = PIPES.get_ptr_mut(&key)?;
     // SAFETY: `state` is a value of `PIPES`, here and below.
     let (cookie, before, reader) = unsafe { ((*state).cookie, (*state).cursor, (*state).reader) };
@@ -90,7 +102,6 @@ fn returned(regs: u64, buffers: u64, result: u64) -> Option<u64> {
         unsafe { (*state).cursor = PipeState::CURSOR_UNKNOWN as u64 };
         return Some(result);
     }
-    let (pointer, segments) = (probe(regs, offset!(regs_second))?, probe(regs, offset!(regs_third))?);
     let ring = Ring::probe(pipe)?;
     let cursor = ring.cursor();
     // A pipe begins at slot 0, offset 0.
@@ -115,19 +126,32 @@ fn returned(regs: u64, buffers: u64, result: u64) -> Option<u64> {
 /// The pipe at a descriptor of the current process, if it is one.
 #[inline(always)]
 fn pipe_at(descriptor: u64) -> Option<(u64, PipeKey)> {
-    // SAFETY: the helper takes nothing.
-    let task = unsafe { bpf_get_current_task() };
-    let files: u64 = probe(task, offset!(task_files))?;
-    let table: u64 = probe(files, offset!(files_table))?;
+    let (length, place) = descriptors()?;
     let descriptor = descriptor & 0xffff_ffff;
-    if descriptor >= probe::<u32>(table, offset!(table_length))? as u64 {
+    if descriptor >= length as u64 {
         return None;
     }
-    let place: u64 = probe(table, offset!(table_files))?;
     let file: u64 = probe(place, descriptor * 8)?;
     let inode: u64 = probe(file, offset!(file_inode))?;
-    let number = probe(inode, offset!(inode_number))?;
-    let super_block: u64 = probe(inode, offset!(inode_super))?;
-    let device = probe::<u32>(super_block, offset!(super_device))? as u64;
+    let words: [u64; INODE_WORDS] = probe(inode, offset!(inode_super))?;
+    let number = word(&words, offset!(inode_number) - offset!(inode_super));
+    let device = probe::<u32>(words[0], offset!(super_device))? as u64;
     Some((probe(inode, offset!(inode_pipe))?, PipeKey { inode: number, device }))
+}
+
+/// The current process's table of descriptors: how many, and where.
+#[inline(always)]
+fn descriptors() -> Option<(u32, u64)> {
+    if offset!(task_helper) != 0 {
+        // SAFETY: the helper takes nothing, and what it gives has a type that the verifier knows; so have the next two.
+        return Some(unsafe {
+            let task = bpf_get_current_task_btf() as u64;
+            let table: u64 = load(load(task, offset!(task_files)), offset!(files_table));
+            (load(table, offset!(table_length)), load(table, offset!(table_files)))
+        });
+    }
+    // SAFETY: the helper takes nothing.
+    let task = unsafe { bpf_get_current_task() };
+    let table: u64 = probe(probe(task, offset!(task_files))?, offset!(files_table))?;
+    Some((probe(table, offset!(table_length))?, probe(table, offset!(table_files))?))
 }

@@ -22,7 +22,8 @@ const READ_BYTES: usize = 4096;
 const READS_A_FILL: usize = 16;
 /// As a page of the pipe holds 20 of these writes.
 const WRITES_A_FILL: usize = 300;
-/// Nanoseconds more than bare.
+/// Nanoseconds more than bare, on a machine that does nothing else. The small form is played where others work beside it: twice
+/// as much is allowed there.
 const WRITE_MAX_NS: f64 = 150.0;
 /// See [`WRITE_MAX_NS`].
 const READ_MAX_NS: f64 = 1_500.0;
@@ -41,7 +42,7 @@ type Round = [[f64; 3]; 3];
 /// # Errors
 /// A pipe cannot be made.
 pub fn play(_stage: &mut Stage, size: Size) -> Result<bool> {
-    let (rounds, fills) = if size == Size::Small { (8, 30) } else { (20, 170) };
+    let (rounds, fills, leeway) = if size == Size::Small { (8, 30, 2.0) } else { (20, 170, 1.0) };
     println!("   {rounds} rounds of {} writes and {} reads", fills * WRITES_A_FILL, fills * READS_A_FILL);
     let costs = measure(rounds, fills)?;
     for cost in &costs {
@@ -56,7 +57,8 @@ pub fn play(_stage: &mut Stage, size: Size) -> Result<bool> {
     }
     // The others are not taken here.
     let [write, read, _] = CALLS.map(|call| costs.iter().find(|cost| cost.call == call).map(|cost| cost.followed_ns));
-    Ok(write.is_some_and(|more_ns| more_ns < WRITE_MAX_NS) && read.is_some_and(|more_ns| more_ns < READ_MAX_NS))
+    let is_within = |more: Option<f64>, max_ns: f64| more.is_some_and(|more_ns| more_ns < max_ns * leeway);
+    Ok(is_within(write, WRITE_MAX_NS) && is_within(read, READ_MAX_NS))
 }
 
 /// What a hook costs who makes a call.

@@ -4,7 +4,10 @@
 //! in words.
 
 use super::btf::Types;
-use penstock_ebpf::{Offsets, SLOT_FLAGS_AFTER_OFFSET, SLOT_LENGTH_AFTER_OFFSET};
+use penstock_ebpf::{
+    INODE_WORDS, Offsets, RING_SLOTS_AFTER_HEAD, RING_TAIL_AFTER_HEAD, RING_WORDS, SLOT_FLAGS_AFTER_OFFSET,
+    SLOT_LENGTH_AFTER_OFFSET,
+};
 
 /// A member that this kernel does not have where it was expected.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -54,12 +57,7 @@ pub(super) fn find(types: &Types<'_>) -> Result<Offsets, Unknown> {
         None => (at("iov_iter", "type")?, 4),
     };
     let kind_array = types.value("ITER_IOVEC").ok_or(Unknown { structure: "iter_type", member: "ITER_IOVEC" })?;
-    let buffer_offset = at("pipe_buffer", "offset")?;
-    for (member, distance) in [("flags", SLOT_FLAGS_AFTER_OFFSET), ("len", SLOT_LENGTH_AFTER_OFFSET)] {
-        if at("pipe_buffer", member)? != buffer_offset + distance {
-            return Err(Unknown { structure: "pipe_buffer", member });
-        }
-    }
+    check_distances(at)?;
     let [regs_first, regs_second, regs_third] = CALLS.arguments;
     Ok(Offsets {
         kiocb_file: at("kiocb", "ki_filp")?,
@@ -72,8 +70,9 @@ pub(super) fn find(types: &Types<'_>) -> Result<Offsets, Unknown> {
         pipe_tail: at("pipe_inode_info", "tail")?,
         pipe_slots: at("pipe_inode_info", "ring_size")?,
         pipe_buffers: at("pipe_inode_info", "bufs")?,
+        task_helper: types.value("BPF_FUNC_get_current_task_btf").unwrap_or(0),
         buffer_bytes: types.size("pipe_buffer").ok_or(Unknown { structure: "pipe_buffer", member: "offset" })?,
-        buffer_offset,
+        buffer_offset: at("pipe_buffer", "offset")?,
         iter_kind,
         iter_kind_bytes,
         iter_pointer: either("iov_iter", ["__iov", "iov"])?,
@@ -96,4 +95,28 @@ pub(super) fn find(types: &Types<'_>) -> Result<Offsets, Unknown> {
         call_splice: CALLS.splice,
         call_vmsplice: CALLS.vmsplice,
     })
+}
+
+/// The programs get members that stand near each other at once.
+fn check_distances(at: impl Fn(&'static str, &'static str) -> Result<u32, Unknown>) -> Result<(), Unknown> {
+    let fixed = [
+        ("pipe_buffer", "offset", "flags", SLOT_FLAGS_AFTER_OFFSET),
+        ("pipe_buffer", "offset", "len", SLOT_LENGTH_AFTER_OFFSET),
+        ("pipe_inode_info", "head", "tail", RING_TAIL_AFTER_HEAD),
+        ("pipe_inode_info", "head", "ring_size", RING_SLOTS_AFTER_HEAD),
+    ];
+    for (structure, first, member, distance) in fixed {
+        if at(structure, member)?.checked_sub(at(structure, first)?) != Some(distance) {
+            return Err(Unknown { structure, member });
+        }
+    }
+    for (structure, first, member, words) in
+        [("pipe_inode_info", "head", "bufs", RING_WORDS), ("inode", "i_sb", "i_ino", INODE_WORDS)]
+    {
+        let distance = at(structure, member)?.checked_sub(at(structure, first)?);
+        if !distance.is_some_and(|bytes| bytes % 8 == 0 && (bytes as usize) < words * 8) {
+            return Err(Unknown { structure, member });
+        }
+    }
+    Ok(())
 }
