@@ -9,6 +9,7 @@ pub mod unique;
 
 use crate::limits::REQUEST_BYTES_MAX;
 use crate::types::part::{LabelSetId, Part, PartId};
+use crate::types::shard::Shard;
 use open::OpenEntry;
 use std::collections::{HashMap, HashSet, VecDeque};
 use unique::Unique;
@@ -57,6 +58,7 @@ pub struct Batch {
     /// Label sets that have something, in the order in which they get their turn.
     round: VecDeque<LabelSetId>,
     part_bytes_max: usize,
+    shard: Shard,
     waiting_bytes: usize,
     /// Memory that the waiting parts hold.
     memory_bytes: usize,
@@ -64,10 +66,11 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// `part_bytes_max`: encoded bytes at which a part is sealed (`loki.batch_bytes`).
+    /// `part_bytes_max`: encoded bytes at which a part is sealed (`loki.batch_bytes`). `shard`: whose times are given.
     #[must_use]
-    pub fn new(part_bytes_max: usize) -> Self {
+    pub fn new(part_bytes_max: usize, shard: Shard) -> Self {
         Self {
+            shard,
             by_text: HashMap::new(),
             sets: Vec::new(),
             round: VecDeque::new(),
@@ -101,7 +104,7 @@ impl Batch {
         let hash = Unique::hash(entry.line);
         let (time_ns, fingerprint) = match entry.sent_at_ns {
             Some(time_ns) => (time_ns, set.unique.insert(hash, time_ns)),
-            None => set.unique.free_time(hash, entry.time_ns),
+            None => set.unique.free_time(hash, entry.time_ns, self.shard),
         };
         let bytes = entry.encoded_bytes(time_ns);
         let is_full = set.waiting.back().is_some_and(|part| weight(part) + bytes + ADDED_BYTES > self.part_bytes_max);

@@ -5,6 +5,7 @@
 
 mod data_file;
 pub mod journal;
+pub mod layout;
 pub mod lock;
 pub mod store;
 pub mod tracker;

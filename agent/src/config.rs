@@ -9,6 +9,7 @@ mod error;
 mod expand;
 mod form;
 mod loki;
+mod performance;
 mod read;
 pub mod selector;
 mod source;
@@ -65,6 +66,8 @@ pub struct Config {
     pub line: LineForm,
     /// Where to.
     pub loki: Loki,
+    /// What suits the node.
+    pub performance: Performance,
     /// Listen address of /metrics, /healthz, /readyz, /streams.
     pub admin: SocketAddr,
 }
@@ -185,6 +188,19 @@ pub struct Loki {
     pub batch_bytes: usize,
     /// The longest time that an entry waits for others.
     pub linger_max: Duration,
+    /// Pushes under way at once, of disjoint label sets.
+    pub requests_in_flight: usize,
+}
+
+/// What suits the node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Performance {
+    /// Data threads, over which the pods are spread.
+    pub threads: usize,
+    /// From one look at a busy ring or file to the next.
+    pub look_again: Duration,
+    /// Bytes of the kernel's ring, a power of two. `None`: an eighth of `memory_bytes_max`.
+    pub ring_bytes: Option<u32>,
 }
 
 /// Who we are to Loki. Files are read again when they change.

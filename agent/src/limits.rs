@@ -43,8 +43,10 @@ pub const ANSWER_BYTES_MAX: usize = 64 * 1024;
 pub const PUSH_TIMEOUT: Duration = Duration::from_secs(30);
 /// The longest wait that a header `Retry-After` can ask for; a larger one counts as this.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(10 * 60);
-/// Pushes under way at once, of disjoint label sets.
-pub const REQUESTS_IN_FLIGHT_MAX: usize = 4;
+/// Pushes under way at once, of disjoint label sets, unless `loki.requests_in_flight` says otherwise.
+pub const REQUESTS_IN_FLIGHT: usize = 4;
+/// The largest `loki.requests_in_flight` that is accepted: each may hold a batch in memory.
+pub const REQUESTS_IN_FLIGHT_MAX: usize = 32;
 /// How far the std streams of one label set may run apart while catching up: Loki refuses what is an hour
 /// behind the newest of the label set.
 pub const CATCH_UP_SPREAD_MAX: Duration = Duration::from_secs(15 * 60);
@@ -59,8 +61,13 @@ pub const ROTATION_FLUSH: Duration = Duration::from_secs(1);
 /// From the moment a container's last file is closed until its unfinished last line is shipped: a runtime that is
 /// restarted opens the file again within that time.
 pub const INSTANCE_END_GRACE: Duration = Duration::from_secs(10);
-/// A file that had something new is looked at again after this time, instead of asking for word of its growth.
+/// A file or a ring that had something new is looked at again after this time, instead of asking for word of it, unless
+/// `performance.look_again` says otherwise.
 pub const LOOK_AGAIN: Duration = Duration::from_millis(1);
+/// The longest `performance.look_again` that is accepted: a ring of 1 MiB is full after 35 ms at 30 MB/s.
+pub const LOOK_AGAIN_MAX: Duration = Duration::from_millis(100);
+/// The largest `performance.threads` that is accepted.
+pub const THREADS_MAX: usize = 16;
 /// Looks without anything new after which a file is left until there is word of its growth.
 pub const LOOKS_IN_VAIN_MAX: u32 = 2;
 /// How long a file waits for its pod to become known; then its bytes are dropped as `no_metadata`.
@@ -178,10 +185,13 @@ pub const PIPE_LOOK_INTERVAL: Duration = Duration::from_secs(2);
 pub const PIPE_FULL_LOOK_INTERVAL: Duration = Duration::from_secs(10);
 /// The least pause between two looks, however often there is word.
 pub const PIPE_LOOK_PAUSE: Duration = Duration::from_millis(5);
+/// Captured bytes that may wait for a data thread after another has taken them out of the ring; with more of them it learns that
+/// bytes are missing, and takes them from the file.
+pub const LANE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Events of pipes that may wait for the data thread; with more of them nobody looks until it has taken some.
 pub const PIPE_EVENTS_MAX: usize = 65_536;
-/// Bytes of the kernel's ring, at the least and at the most; between them it is an eighth of `memory_bytes_max`. What finds
-/// no room in it is taken from the file.
+/// Bytes of the kernel's ring, at the least and at the most; between them it is an eighth of `memory_bytes_max`, unless
+/// `performance.ring_bytes` says otherwise. What finds no room in it is taken from the file.
 pub const RING_BYTES_MIN: u32 = 1 << 20;
 /// See [`RING_BYTES_MIN`].
 pub const RING_BYTES_MAX: u32 = 64 << 20;

@@ -7,6 +7,7 @@ mod answers;
 mod block;
 mod capture;
 mod catch_up;
+pub mod common;
 mod containers;
 mod gate;
 mod requests;
@@ -28,12 +29,16 @@ use crate::send::deliver::Delivery;
 use crate::sources::ebpf::tap::Absent;
 use crate::sources::ebpf::tap::Tap;
 use crate::sources::file::disk::Disk;
+use crate::sources::file::names::PodFolder;
 use crate::sources::file::{Event, FileSource, InstanceKey, Read};
 use crate::types::part::LabelSetId;
 use crate::types::position::{StdStream, StreamKey};
 use crate::types::request::Request;
 use crate::types::saved::Recovered;
+use crate::types::shard::Shard;
 use crate::types::time::Now;
+use catch_up::Fellows;
+use common::Common;
 use containers::{Container, KnownPods};
 use gate::{Gate, Share, is_taken, label_sets};
 use std::collections::{BTreeMap, HashMap};
@@ -86,31 +91,37 @@ pub struct Settings {
     /// All buffers together, bytes.
     pub memory_bytes_max: u64,
     /// See [`crate::config::Loki`].
-    pub rate: u64,
-    /// See [`crate::config::Loki`].
     pub burst: u64,
     /// See [`crate::config::Loki`].
     pub batch_bytes: usize,
     /// See [`crate::config::Loki`].
     pub linger_max: Duration,
+    /// See [`crate::config::Loki`].
+    pub requests_in_flight: usize,
+    /// See [`crate::config::Performance`].
+    pub look_again: Duration,
+    /// Which pods are this pipeline's.
+    pub shard: Shard,
     /// For the jitter of retries.
     pub seed: u64,
 }
 
 impl Settings {
-    /// The part of a configuration that counts here.
+    /// The part of a configuration that counts here, for the data thread that has `shard`.
     #[must_use]
-    pub fn new(config: &Config, seed: u64) -> Self {
+    pub fn new(config: &Config, shard: Shard, seed: u64) -> Self {
         Self {
             node_name: config.node_name.clone(),
             labels: config.labels.clone(),
             structured_metadata: config.structured_metadata.clone(),
             line: config.line,
-            memory_bytes_max: config.memory_bytes_max,
-            rate: config.loki.rate,
+            memory_bytes_max: config.memory_bytes_max / shard.count() as u64,
             burst: config.loki.burst,
             batch_bytes: config.loki.batch_bytes,
             linger_max: config.loki.linger_max,
+            requests_in_flight: config.loki.requests_in_flight,
+            look_again: config.performance.look_again,
+            shard,
             seed,
         }
     }
@@ -120,6 +131,7 @@ impl Settings {
 pub struct Pipeline<D: Disk, T: Tap = Absent> {
     settings: Settings,
     metrics: Arc<Metrics>,
+    common: Common,
     source: FileSource<D>,
     capture: capture::Capture<T>,
     pods: KnownPods,
@@ -147,6 +159,8 @@ pub struct Pipeline<D: Disk, T: Tap = Absent> {
     events: Vec<Event>,
     open_bytes: usize,
     counts: ship::Counts,
+    /// What the gauges have of this pipeline.
+    told: view::Told,
     /// When what is done once a second is due.
     second_at: Duration,
     /// Trouble with delivery was logged, and not yet that it is over.
@@ -156,23 +170,27 @@ pub struct Pipeline<D: Disk, T: Tap = Absent> {
 
 impl<D: Disk, T: Tap> Pipeline<D, T> {
     /// A pipeline over `source`, and over `tap` where there is a kernel source, going on from what the last run left.
+    /// `common`: of all pipelines of the agent.
     #[must_use]
     pub fn new(
         settings: Settings,
         source: FileSource<D>,
         tap: Option<T>,
         recovered: Recovered,
+        common: Common,
         metrics: Arc<Metrics>,
     ) -> Self {
         let mut pipeline = Self {
             capture: capture::Capture::new(tap),
             shaper: Shaper::new(settings.line),
-            batch: Batch::new(settings.batch_bytes),
+            batch: Batch::new(settings.batch_bytes, settings.shard),
             linger: Linger::new(settings.linger_max),
-            delivery: Delivery::new(settings.rate, settings.burst, settings.seed),
+            delivery: Delivery::new(common.pace.clone(), settings.requests_in_flight, settings.seed),
+            source: source.looking_again_after(settings.look_again),
             settings,
             metrics,
-            source,
+            common,
+            told: view::Told::default(),
             pods: KnownPods::default(),
             containers: BTreeMap::new(),
             groups: HashMap::new(),
@@ -225,14 +243,17 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
             self.go_alone_where_due(now);
             self.tell_handover();
             self.tell_capture(now);
+            self.tell_all_behind(now);
             self.show_gauges();
         }
     }
 
     fn take_events(&mut self, now: Now) {
         let mut events = std::mem::take(&mut self.events);
-        let pods = &self.pods;
-        self.source.tick(now, &|folder, container| pods.is_wanted(folder, container), &mut events);
+        let (pods, shard) = (&self.pods, self.settings.shard);
+        let is_wanted =
+            |folder: &PodFolder<'_>, container: &str| shard.owns(folder.uid) && pods.is_wanted(folder, container);
+        self.source.tick(now, &is_wanted, &mut events);
         for event in events.drain(..) {
             self.take_event(event, now);
         }
@@ -241,7 +262,8 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
 
     fn read_some(&mut self, now: Now, buffer: &mut [u8]) -> bool {
         let gate = self.gate();
-        let (containers, batch, groups, delivery) = (&self.containers, &self.batch, &self.groups, &self.delivery);
+        let (containers, batch, delivery) = (&self.containers, &self.batch, &self.delivery);
+        let fellows = Fellows::new(containers, &self.groups, batch, &self.common, self.settings.shard);
         let open_lines_max = spill::budget(self.settings.memory_bytes_max);
         let are_all_well = delivery.held_label_sets() == 0;
         // While what Loki refuses fills the memory, whether it takes a new container is found out with little.
@@ -263,7 +285,7 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
             };
             let may_begin = |container: &Container| !spill::waits_for_room(container, containers, open_lines_max);
             containers.get(&key).is_some_and(|container| is_open(container) && may_begin(container))
-                && !catch_up::is_ahead(key, containers, groups, now)
+                && !fellows.is_ahead(key, now)
         });
         match read {
             Some(Read::Block { key, at, length, is_last }) => {
@@ -272,6 +294,7 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
                 let end = crate::framing::split::BlockEnd::of(length == buffer.len(), is_last);
                 let block = buffer.get(..length).unwrap_or_default();
                 self.take_block(key, at, block, end, now);
+                self.tell_behind(key, now);
             }
             Some(Read::FileEnd { key, is_cut }) => self.file_ended(key, is_cut, now),
             Some(Read::Ended { key }) => self.instance_ended(key, now),

@@ -7,5 +7,6 @@ pub mod pod;
 pub mod position;
 pub mod request;
 pub mod saved;
+pub mod shard;
 pub mod time;
 pub mod view;

@@ -8,6 +8,7 @@ use penstock::framing::cri::parse_prefix;
 use penstock::handover::fingerprint::Fingerprint;
 use penstock::parse::{ShapeContext, Shaper};
 use penstock::types::entry::Record;
+use penstock::types::shard::Shard;
 use penstock_bench::producer::lines::{Kind, LineMaker};
 use std::hint::black_box;
 
@@ -86,7 +87,7 @@ fn identity(c: &mut Criterion) {
             Unique::default,
             |unique| {
                 for (at, line) in lines.iter().enumerate() {
-                    black_box(unique.free_time(Unique::hash(line), BEGIN_NS + at as i64));
+                    black_box(unique.free_time(Unique::hash(line), BEGIN_NS + at as i64, Shard::WHOLE));
                 }
             },
             BatchSize::LargeInput,

@@ -28,7 +28,7 @@ impl Drop for Admin {
 
 async fn start() -> Admin {
     let (streams, asked) = mpsc::channel(1);
-    let health = Arc::new(Health::default());
+    let health = Arc::new(Health::new(1));
     let state = AdminState { metrics: Arc::default(), health: Arc::clone(&health), streams, clock: Clock::start() };
     let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -93,7 +93,7 @@ async fn health_is_told_by_status_and_trouble_by_the_body() {
     assert_eq!(get(&admin, "/healthz").await, (200, "ok\n".to_owned()));
     assert_eq!(get(&admin, "/readyz").await.0, 503, "no pods yet");
     admin.health.set_pods_known();
-    admin.health.set_trouble(Some("status 403".to_owned()));
+    admin.health.set_trouble(0, Some("status 403".to_owned()));
     assert_eq!(get(&admin, "/readyz").await, (200, "delivery is in trouble: status 403\n".to_owned()));
 }
 

@@ -25,7 +25,7 @@ fn append(batch: &mut Batch, text: &str, line: &[u8]) {
 /// Rule: a request stays below its limit with the text of its label sets, of which there may be more than of lines.
 #[test]
 fn the_text_of_label_sets_counts() {
-    let mut batch = Batch::new(1 << 20);
+    let mut batch = Batch::new(1 << 20, Shard::WHOLE);
     let texts: Vec<String> = (0..200).map(|n| format!("{{a=\"{n:0>20000}\"}}")).collect();
     texts.iter().for_each(|text| append(&mut batch, text, b"short"));
     let mut taken = 0;
@@ -41,7 +41,7 @@ fn the_text_of_label_sets_counts() {
 /// Rule: one that is over the limit by itself goes all the same.
 #[test]
 fn what_is_over_the_limit_by_itself_goes_alone() {
-    let mut batch = Batch::new(100);
+    let mut batch = Batch::new(100, Shard::WHOLE);
     append(&mut batch, &format!("{{a=\"{}\"}}", "x".repeat(500)), b"first");
     append(&mut batch, "{a=\"y\"}", b"second");
     assert_eq!(batch.take(100, 0, &|_| false).len(), 1);
@@ -52,7 +52,7 @@ fn what_is_over_the_limit_by_itself_goes_alone() {
 /// Rule: what waits has not gone out, but for what had gone out before the restart: others must not get its time.
 #[test]
 fn the_journal_has_the_fingerprints_of_what_waits_to_be_sent_again() {
-    let mut batch = Batch::new(100);
+    let mut batch = Batch::new(100, Shard::WHOLE);
     append(&mut batch, "{a=\"y\"}", b"new");
     let count = |batch: &Batch| batch.fingerprints().map(|(_, fingerprints)| fingerprints.len()).sum::<usize>();
     assert_eq!(count(&batch), 0);

@@ -7,6 +7,7 @@
 mod runs;
 
 use crate::limits::DEDUP_ENTRIES_MIN;
+use crate::types::shard::Shard;
 use runs::Runs;
 use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -45,16 +46,17 @@ impl Unique {
         xxh3_64(line)
     }
 
-    /// The first free time from `time_ns` on for a text with this hash, now taken; and its fingerprint.
-    pub fn free_time(&mut self, hash: u64, time_ns: i64) -> (i64, u64) {
+    /// The first free time of `shard`'s from `time_ns` on for a text with this hash, now taken; and its fingerprint.
+    pub fn free_time(&mut self, hash: u64, time_ns: i64, shard: Shard) -> (i64, u64) {
+        let time_ns = shard.free_ns(time_ns);
         let (mut first, mut free) = (time_ns, time_ns);
         // Beyond the last nanosecond there is none.
         while free < i64::MAX {
             if let Some((from, last)) = self.runs.take(hash, free) {
                 first = first.min(from);
-                free = last.saturating_add(1);
+                free = shard.free_ns(last.saturating_add(1));
             } else if self.is_taken(fingerprint(hash, free)) {
-                free += 1;
+                free = shard.free_ns(free + 1);
             } else {
                 break;
             }
@@ -138,9 +140,25 @@ mod tests {
             let mut unique = Unique::default();
             let mut given = HashSet::new();
             for (text, time) in entries {
-                let (got, _) = unique.free_time(Unique::hash(&[text]), time);
+                let (got, _) = unique.free_time(Unique::hash(&[text]), time, Shard::WHOLE);
                 prop_assert!(got >= time);
                 prop_assert!((time..got).all(|taken| given.contains(&(text, taken))), "the next free one");
+                prop_assert!(given.insert((text, got)));
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn of_several_threads_entries_no_two_are_equal(
+            entries in prop::collection::vec((0_usize..3, 0_u8..2, 0_i64..12), 1..200),
+        ) {
+            let mut threads: Vec<_> = Shard::all(3).map(|shard| (shard, Unique::default())).collect();
+            let mut given = HashSet::new();
+            for (thread, text, time) in entries {
+                let (shard, unique) = &mut threads[thread];
+                let (got, _) = unique.free_time(Unique::hash(&[text]), time, *shard);
+                prop_assert!(got >= time);
                 prop_assert!(given.insert((text, got)));
             }
         }
@@ -159,7 +177,7 @@ mod tests {
             let mut given = HashSet::new();
             for (text, time) in asked.iter().copied().cycle().take(count) {
                 let hash = Unique::hash(&[text]);
-                let (got, _) = unique.free_time(hash, time);
+                let (got, _) = unique.free_time(hash, time, Shard::WHOLE);
                 prop_assert!(got >= time);
                 prop_assert!(given.insert((text, got)), "{text} at {got} for {time}, after {}", given.len());
                 for next in 1..=i64::try_from(settled).unwrap() {
@@ -177,11 +195,11 @@ mod tests {
         let mut unique = Unique::default();
         let hash = Unique::hash(b"tick");
         for n in 0..12_000 {
-            assert_eq!(unique.free_time(hash, 7).0, 7 + n);
+            assert_eq!(unique.free_time(hash, 7, Shard::WHOLE).0, 7 + n);
         }
-        assert_eq!(unique.free_time(hash, 500).0, 12_007, "within the run");
-        assert_eq!(unique.free_time(hash, i64::MAX).0, i64::MAX);
-        assert_eq!(unique.free_time(hash, i64::MAX).0, i64::MAX, "there is no other");
+        assert_eq!(unique.free_time(hash, 500, Shard::WHOLE).0, 12_007, "within the run");
+        assert_eq!(unique.free_time(hash, i64::MAX, Shard::WHOLE).0, i64::MAX);
+        assert_eq!(unique.free_time(hash, i64::MAX, Shard::WHOLE).0, i64::MAX, "there is no other");
     }
 
     #[test]
@@ -189,10 +207,10 @@ mod tests {
         let mut unique = Unique::default();
         let ticking = Unique::hash(b"tick");
         for n in 0..20_000_u32 {
-            assert_eq!(unique.free_time(ticking, 7).0, 7 + i64::from(n));
+            assert_eq!(unique.free_time(ticking, 7, Shard::WHOLE).0, 7 + i64::from(n));
             let other = Unique::hash(&n.to_le_bytes());
-            unique.free_time(other, 0);
-            unique.free_time(other, 0);
+            unique.free_time(other, 0, Shard::WHOLE);
+            unique.free_time(other, 0, Shard::WHOLE);
         }
         assert!(unique.memory_bytes() < 512 * 1024, "{}", unique.memory_bytes());
     }
@@ -202,9 +220,9 @@ mod tests {
         let mut unique = Unique::default();
         let hash = Unique::hash(b"tick");
         for time in 0..20_000 {
-            unique.free_time(hash, time);
+            unique.free_time(hash, time, Shard::WHOLE);
             let oldest = (time - DEDUP_ENTRIES_MIN as i64 + 1).max(0);
-            assert!(unique.clone().free_time(hash, oldest).0 > time, "{oldest} is remembered at {time}");
+            assert!(unique.clone().free_time(hash, oldest, Shard::WHOLE).0 > time, "{oldest} is remembered at {time}");
         }
         assert!(unique.memory_bytes() < 512 * 1024, "{}", unique.memory_bytes());
     }
@@ -213,11 +231,11 @@ mod tests {
     fn a_settled_time_is_kept_and_known_afterwards() {
         let mut before = Unique::default();
         let hash = Unique::hash(b"tick");
-        before.free_time(hash, 5);
-        before.free_time(hash, 5);
+        before.free_time(hash, 5, Shard::WHOLE);
+        before.free_time(hash, 5, Shard::WHOLE);
         let mut after = Unique::default();
         after.remember(&before.newest());
         after.insert(hash, 6);
-        assert_eq!(after.free_time(hash, 5).0, 7);
+        assert_eq!(after.free_time(hash, 5, Shard::WHOLE).0, 7);
     }
 }

@@ -125,6 +125,16 @@ fn recover_whole(mut bytes: &[u8]) -> (Recovered, usize) {
     (recovered, bytes.len())
 }
 
+/// What of a journal's bytes is whole records.
+#[must_use]
+pub fn whole_records(bytes: &[u8]) -> &[u8] {
+    let mut rest = bytes;
+    while let Some((_, behind)) = next_record(rest) {
+        rest = behind;
+    }
+    bytes.get(..bytes.len() - rest.len()).unwrap_or_default()
+}
+
 fn next_record(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (length, rest) = bytes.split_first_chunk::<4>()?;
     let (sum, rest) = rest.split_first_chunk::<8>()?;

@@ -11,13 +11,17 @@ use std::path::{Component, Path, PathBuf};
 /// Reports what does not go together.
 pub(super) fn together(form: &mut Form<'_>, root: &Section<'_>, config: &Config) {
     let batch = u64::try_from(config.loki.batch_bytes).unwrap_or(u64::MAX);
-    let memory_min = MEMORY_BYTES_MIN.max(batch.saturating_mul(4));
+    let memory_min = MEMORY_BYTES_MIN.max(batch.saturating_mul(4)) * config.performance.threads as u64;
     if config.memory_bytes_max < memory_min {
         let why = format!(
-            "{} bytes are too few; write at least {memory_min} (8MiB, and 4 times loki.batch_bytes)",
+            "{} bytes are too few; write at least {memory_min} (8MiB, and 4 times loki.batch_bytes, for each data thread)",
             config.memory_bytes_max
         );
         complain(form, root, "memory_bytes_max", Problem::Range(why));
+    }
+    if config.performance.ring_bytes.is_some_and(|ring| u64::from(ring) > config.memory_bytes_max / 2) {
+        let why = "the ring is more than half of memory_bytes_max; write a smaller one, or raise memory_bytes_max";
+        complain(form, root, "performance", Problem::Range(why.to_owned()));
     }
     if normal(&config.data_dir).starts_with(normal(&config.log_dir)) {
         let why = "data_dir lies in log_dir, where only log files are looked for; choose another folder".to_owned();

@@ -7,11 +7,21 @@ use super::error::Problem;
 use super::form::{Form, Section};
 use super::yaml::Node;
 use super::{Auth, Loki, Tls, value};
-use crate::limits::{LINGER_MAX, REQUEST_BYTES_MAX};
+use crate::limits::{LINGER_MAX, REQUEST_BYTES_MAX, REQUESTS_IN_FLIGHT, REQUESTS_IN_FLIGHT_MAX};
 use std::time::Duration;
 
-const KEYS: &[&str] =
-    &["url", "tenant", "basic_auth", "bearer_token_file", "tls", "rate", "burst", "batch_bytes", "linger_max"];
+const KEYS: &[&str] = &[
+    "url",
+    "tenant",
+    "basic_auth",
+    "bearer_token_file",
+    "tls",
+    "rate",
+    "burst",
+    "batch_bytes",
+    "linger_max",
+    "requests_in_flight",
+];
 
 /// Reads the section; absent keys have their defaults.
 pub(super) fn read(form: &mut Form<'_>, node: Option<&Node>) -> Loki {
@@ -26,6 +36,7 @@ pub(super) fn read(form: &mut Form<'_>, node: Option<&Node>) -> Loki {
     loki.burst = form.value(&section, "burst", loki.burst, value::size_above_zero);
     loki.batch_bytes = form.value(&section, "batch_bytes", loki.batch_bytes, batch_bytes);
     loki.linger_max = form.value(&section, "linger_max", loki.linger_max, linger);
+    loki.requests_in_flight = form.value(&section, "requests_in_flight", loki.requests_in_flight, requests_in_flight);
     check_pace(form, &section, &loki);
     loki
 }
@@ -41,6 +52,7 @@ fn defaults() -> Loki {
         burst: 60 << 20,
         batch_bytes: 1 << 20,
         linger_max: Duration::from_secs(1),
+        requests_in_flight: REQUESTS_IN_FLIGHT,
     }
 }
 
@@ -51,6 +63,10 @@ fn batch_bytes(text: &str) -> Result<usize, Problem> {
             "{bytes} bytes are more than a request may have; write at most {REQUEST_BYTES_MAX} (3.5MiB)"
         ))
     })
+}
+
+fn requests_in_flight(text: &str) -> Result<usize, Problem> {
+    value::count(text, 1..=REQUESTS_IN_FLIGHT_MAX)
 }
 
 fn linger(text: &str) -> Result<Duration, Problem> {

@@ -8,7 +8,8 @@ use super::form::{Form, Section};
 use super::source::{Half, map};
 use super::yaml::{Kind, Node, parse};
 use super::{
-    Capture, Config, Discovery, Env, Hook, LineForm, Requirement, Selector, StartAt, check, environment, loki, value,
+    Capture, Config, Discovery, Env, Hook, LineForm, Requirement, Selector, StartAt, check, environment, loki,
+    performance, value,
 };
 use std::path::{Path, PathBuf};
 
@@ -29,6 +30,7 @@ const KEYS: &[&str] = &[
     "structured_metadata",
     "line",
     "loki",
+    "performance",
     "admin",
 ];
 
@@ -98,6 +100,7 @@ fn sections(form: &mut Form<'_>, root: &Section<'_>, env: Env<'_>) -> Config {
         structured_metadata: map(form, root, Half::StructuredMetadata),
         line: form.value(root, "line", LineForm::Compact, value::line_form),
         loki: loki::read(form, root.get("loki")),
+        performance: performance::read(form, root.get("performance")),
         admin: form.value(root, "admin", ([0, 0, 0, 0], 9598).into(), value::address),
     }
 }

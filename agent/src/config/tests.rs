@@ -55,7 +55,8 @@ fn every_key_changes_its_setting() {
         "select: &all [\"a=b,c!=d\"]\njson: *all\nlabels: {a: pod.uid}\nstructured_metadata: {}\nline: envelope\n",
         "loki:\n  url: https://h:1/x/\n  tenant: t\n  basic_auth: {username: u, password_file: /p}\n",
         "  tls: {ca_file: ca, cert_file: c, key_file: k, insecure_skip_verify: true}\n",
-        "  rate: \"${RATE}\"\n  burst: 2000000\n  batch_bytes: 100KB\n  linger_max: 20ms\nadmin: \"[::1]:1\"\n",
+        "  rate: \"${RATE}\"\n  burst: 2000000\n  batch_bytes: 100KB\n  linger_max: 20ms\n  requests_in_flight: 7\n",
+        "performance: {threads: 2, look_again: 5ms, ring_bytes: 2MiB}\nadmin: \"[::1]:1\"\n",
     ));
     let tls = Tls {
         ca_file: Some("ca".into()),
@@ -72,7 +73,9 @@ fn every_key_changes_its_setting() {
         burst: 2_000_000,
         batch_bytes: 100_000,
         linger_max: Duration::from_millis(20),
+        requests_in_flight: 7,
     };
+    let performance = Performance { threads: 2, look_again: Duration::from_millis(5), ring_bytes: Some(2 << 20) };
     let selectors = vec!["a=b,c!=d".parse::<Selector>().unwrap()];
     let expected = Config {
         node_name: "n2".to_owned(),
@@ -91,6 +94,7 @@ fn every_key_changes_its_setting() {
         structured_metadata: BTreeMap::new(),
         line: LineForm::Envelope,
         loki,
+        performance,
         admin: "[::1]:1".parse().unwrap(),
     };
     assert_eq!(config, expected);
@@ -236,6 +240,12 @@ fn settings_that_do_not_go_together() {
     let over = REQUEST_BYTES_MAX + 1;
     says(&format!("loki: {{batch_bytes: {over}}}"), "1:21: loki.batch_bytes", "write at most 3670016 (3.5MiB)");
     says("memory_bytes_max: 1MiB", "1:19: memory_bytes_max", "write at least 8388608");
+    says("memory_bytes_max: 20MiB\nperformance: {threads: 3}", "1:19: memory_bytes_max", "write at least 25165824");
+    says("performance: {ring_bytes: 64MiB}", "1:14: performance", "more than half of memory_bytes_max");
+    says("performance: {ring_bytes: 3MiB}", "1:27: performance.ring_bytes", "a power of two from 1MiB to 64MiB");
+    says("performance: {threads: 0}", "1:24: performance.threads", "a number from 1 to 16");
+    says("performance: {look_again: 1s}", "1:27: performance.look_again", "at most 100ms");
+    says("loki: {requests_in_flight: 33}", "1:28: loki.requests_in_flight", "a number from 1 to 32");
     says("loki: {batch_bytes: 3MiB}\nmemory_bytes_max: 9MiB", "2:19: memory_bytes_max", "write at least 12582912");
     says("data_dir: /var/log/pods/x", "1:11: data_dir", "lies in log_dir");
     says("data_dir: /var/lib/../log/./pods/x", "1:11: data_dir", "lies in log_dir");

@@ -7,6 +7,7 @@ use super::error::Problem;
 use super::{Capture, Hook, LineForm, Selector, StartAt};
 use bytesize::ByteSize;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -35,6 +36,13 @@ pub(super) fn size_above_zero(text: &str) -> Result<u64, Problem> {
         0 => Err(Problem::Range("0 would let nothing through; write at least 1".to_owned())),
         bytes => Ok(bytes),
     }
+}
+
+/// A number of things.
+pub(super) fn count(text: &str, range: RangeInclusive<usize>) -> Result<usize, Problem> {
+    text.parse().ok().filter(|count| range.contains(count)).ok_or_else(|| {
+        Problem::Range(format!("`{text}` is out of range; write a number from {} to {}", range.start(), range.end()))
+    })
 }
 
 /// A length of time.

@@ -63,10 +63,23 @@ impl Gauge {
         self.0.set(n);
     }
 
+    /// One of several shares of the level was `from`, and is `to` now.
+    pub fn change(&self, from: u64, to: u64) {
+        change(&self.0, from, to);
+    }
+
     /// The level.
     #[must_use]
     pub fn get(&self) -> u64 {
         self.0.get()
+    }
+}
+
+fn change(gauge: &RawGauge<u64, AtomicU64>, from: u64, to: u64) {
+    if to >= from {
+        gauge.inc_by(to - from);
+    } else {
+        gauge.dec_by(from - to);
     }
 }
 
@@ -113,6 +126,13 @@ impl<L: Label> Register for Counters<L> {
 pub struct Gauges<L>(Vec<RawGauge<u64, AtomicU64>>, PhantomData<L>);
 
 impl<L: Label> Gauges<L> {
+    /// One of several shares of that of `label` was `from`, and is `to` now.
+    pub fn change(&self, label: L, from: u64, to: u64) {
+        if let Some(gauge) = self.0.get(label.index()) {
+            change(gauge, from, to);
+        }
+    }
+
     /// That of `label` is `n` now.
     pub fn set(&self, label: L, n: u64) {
         if let Some(gauge) = self.0.get(label.index()) {

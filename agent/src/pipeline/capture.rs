@@ -196,10 +196,10 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
     /// When the ring is to be looked at although it does not call: shortly after it had something, so that a busy one
     /// need not call for every record.
     pub(super) fn capture_deadline(&self) -> Duration {
-        self.capture.busy_at.map_or(Duration::MAX, |at| at + crate::limits::LOOK_AGAIN)
+        self.capture.busy_at.map_or(Duration::MAX, |at| at + self.settings.look_again)
     }
 
-    /// Whether the ring calls when it has something; a busy one is looked at every millisecond instead.
+    /// Whether the ring calls when it has something; a busy one is looked at when its time has come instead.
     #[must_use]
     pub fn is_ring_quiet(&self) -> bool {
         self.capture.busy_at.is_none()

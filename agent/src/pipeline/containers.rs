@@ -83,8 +83,8 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
     /// Takes in the pods of the node as they are now.
     pub fn pods_changed(&mut self, snapshot: &PodSnapshot, now: Now) {
         self.pods.update(snapshot, now);
-        let pods = &self.pods;
-        self.source.reconsider(now, &|folder, container| pods.is_wanted(folder, container));
+        let (pods, shard) = (&self.pods, self.settings.shard);
+        self.source.reconsider(now, &|folder, container| shard.owns(folder.uid) && pods.is_wanted(folder, container));
         self.take_events(now);
         let keys: Vec<InstanceKey> = self.containers.keys().copied().collect();
         for key in keys {
@@ -197,6 +197,7 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
             info!(pod = container.pod_folder, container = container.name, restart = container.restart, "collecting");
             container.ready = Some(ready);
         }
+        self.tell_behind(key, now);
         self.saving.touch(now);
     }
 

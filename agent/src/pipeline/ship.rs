@@ -100,7 +100,9 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
         let metadata_counted_bytes = ready.labels.append_metadata(shaped.trace_id, &mut self.metadata);
 
         let is_own = shaped.time_ns != lifted.time_ns;
-        let mut alone_ns = has_prefix.then_some(if is_own { shaped.time_ns } else { whole.time_ns });
+        let shard = self.settings.shard;
+        let time_ns = shard.free_ns(shaped.time_ns);
+        let mut alone_ns = has_prefix.then(|| if is_own { time_ns } else { shard.free_ns(whole.time_ns) });
         let (place, sent_at_ns, written_ns) = match from {
             Line::File { start, .. } => {
                 let file = || {
@@ -119,7 +121,7 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
         };
         let entry = OpenEntry {
             line: shaped.line,
-            time_ns: shaped.time_ns,
+            time_ns,
             alone_ns,
             sent_at_ns,
             metadata: &self.metadata,
@@ -130,7 +132,7 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
         };
         let mut last_time_ns = lifted.time_ns;
         if let Some(appended) = self.batch.append(label_set, &entry) {
-            self.counts.made_unique += u64::from(appended.time_ns != shaped.time_ns);
+            self.counts.made_unique += u64::from(appended.time_ns != time_ns);
             note_appended(&mut self.tracker, stream, from, label_set, appended, alone_ns);
             if !is_own {
                 // Moved to a free nanosecond: the next record does not go back behind it.

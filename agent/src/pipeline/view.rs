@@ -9,8 +9,15 @@ use crate::sources::file::names::pod_folder;
 use crate::types::position::StdStream;
 use crate::types::view::StreamView;
 
+/// What the gauges have of a pipeline.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Told {
+    levels: [u64; 5],
+    streams: [u64; Mode::ALL.len()],
+}
+
 impl<D: Disk, T: Tap> Pipeline<D, T> {
-    /// One row per std stream that is held.
+    /// One row per std stream that is held, in no order.
     #[must_use]
     pub fn streams(&self) -> Vec<StreamView> {
         let mut rows = Vec::new();
@@ -35,15 +42,6 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
                 });
             }
         }
-        rows.sort_by(|a, b| {
-            (&a.namespace, &a.pod, &a.container, a.restart, a.std_stream).cmp(&(
-                &b.namespace,
-                &b.pod,
-                &b.container,
-                b.restart,
-                b.std_stream,
-            ))
-        });
         rows
     }
 
@@ -66,19 +64,26 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
         }
     }
 
+    /// Other data threads add theirs to the same gauges.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate is positive and below 2^53")]
-    pub(super) fn show_gauges(&self) {
-        let unanswered = self.batch.waiting_bytes() + self.delivery.bytes();
-        self.metrics.backlog_bytes.set(self.source.backlog_bytes() + unanswered as u64);
-        self.metrics.memory_bytes.set(self.memory_bytes() as u64);
+    pub(super) fn show_gauges(&mut self) {
         self.metrics.rate_limit_bytes_per_second.set(self.delivery.rate() as u64);
-        self.metrics.label_sets.set(self.batch.label_sets() as u64);
-        self.metrics.held_label_sets.set(self.delivery.held_label_sets() as u64);
-        self.metrics.files_open.set(self.source.files_open() as u64);
+        let unanswered = self.batch.waiting_bytes() + self.delivery.bytes();
+        let levels = [
+            (&self.metrics.backlog_bytes, self.source.backlog_bytes() + unanswered as u64),
+            (&self.metrics.memory_bytes, self.memory_bytes() as u64),
+            (&self.metrics.label_sets, self.batch.label_sets() as u64),
+            (&self.metrics.held_label_sets, self.delivery.held_label_sets() as u64),
+            (&self.metrics.files_open, self.source.files_open() as u64),
+        ];
+        for ((gauge, level), told) in levels.into_iter().zip(&mut self.told.levels) {
+            gauge.change(std::mem::replace(told, level), level);
+        }
         let ready = self.containers.values().filter_map(|container| container.ready.as_ref());
         let modes: Vec<Mode> = ready.flat_map(|ready| &ready.streams).map(|stream| stream.handover.mode()).collect();
-        for mode in Mode::ALL {
-            self.metrics.streams.set(*mode, modes.iter().filter(|other| *other == mode).count() as u64);
+        for (mode, told) in Mode::ALL.iter().zip(&mut self.told.streams) {
+            let count = modes.iter().filter(|other| *other == mode).count() as u64;
+            self.metrics.streams.change(*mode, std::mem::replace(told, count), count);
         }
     }
 }

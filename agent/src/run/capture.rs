@@ -3,13 +3,14 @@
 //! In: the configuration. Out: the source, or none and why. Never: an exit because of a missing right, unless the kernel
 //! source was asked for by name.
 
-use super::inbox::Sender;
+use super::inbox::Senders;
 use crate::clock::Clock;
 use crate::config::{Capture, Config, Hook as Wanted};
 use crate::limits::{RING_BYTES_MAX, RING_BYTES_MIN};
 use crate::metrics::Metrics;
 use crate::metrics::label::{Hook, Label as _};
 use crate::sources::ebpf::pipes::Places;
+use crate::sources::ebpf::shared::{SharedTap, Wake};
 use crate::sources::ebpf::{EbpfSource, Kernel, Refused};
 use anyhow::{Context as _, bail};
 use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
@@ -60,10 +61,11 @@ pub(super) fn attach(config: &Config) -> anyhow::Result<Option<Kernel>> {
 /// None can be had; says why, for each.
 pub(crate) fn attach_best(config: &Config) -> Result<Kernel, Refused> {
     let hooks: Vec<Hook> = config.capture_hooks.iter().map(|hook| of(*hook)).collect();
-    Kernel::attach(&hooks, ring_bytes(config.memory_bytes_max))
+    let ring_bytes = config.performance.ring_bytes.unwrap_or_else(|| ring_bytes(config.memory_bytes_max));
+    Kernel::attach(&hooks, ring_bytes)
 }
 
-/// Begins to look for pipes. `log_dir` with its symlinks resolved.
+/// Begins to look for pipes; what comes of it is for each data thread. `log_dir` with its symlinks resolved.
 ///
 /// # Errors
 /// The system has no descriptor or thread left.
@@ -71,19 +73,21 @@ pub(super) fn start(
     kernel: Option<Kernel>,
     log_dir: &Path,
     clock: Clock,
-    sender: Sender,
+    senders: &Senders,
     metrics: &Metrics,
-) -> anyhow::Result<Option<EbpfSource>> {
+) -> anyhow::Result<Option<Vec<SharedTap<EbpfSource>>>> {
     metrics.hook.set(kernel.as_ref().map_or(Hook::None, Kernel::hook), 1);
     let Some(kernel) = kernel else { return Ok(None) };
     // The kubelet links a container's ID to its log there.
     let link_dirs = log_dir.parent().map(|parent| parent.join("containers")).into_iter().collect();
     let places = Places { procfs: "/proc".into(), log_dir: log_dir.to_path_buf(), link_dirs };
-    let wake = Box::new(move || sender.ring());
+    let all = senders.clone();
+    let wake = Box::new(move || all.ring());
     let source = EbpfSource::start(kernel, places, clock, wake).context("starting to look for containers' pipes")?;
     let hook = source.hook().value();
     info!("capture: hook {hook}: lines are taken from the containers' pipes, ahead of the log files");
-    Ok(Some(source))
+    let wakes = senders.0.iter().cloned().map(|sender| -> Wake { Box::new(move || sender.ring()) });
+    Ok(Some(SharedTap::for_each(source, wakes.collect())))
 }
 
 fn of(wanted: Wanted) -> Hook {

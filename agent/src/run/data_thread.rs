@@ -1,4 +1,4 @@
-//! The data thread: steps the pipeline, sleeps until there is something to do.
+//! A data thread: steps its pipeline, sleeps until there is something to do.
 
 use super::inbox::{Inbox, Receiver};
 use super::outside::Shell;
@@ -6,8 +6,10 @@ use crate::clock::Clock;
 use crate::health::Health;
 use crate::pipeline::Pipeline;
 use crate::sources::ebpf::EbpfSource;
+use crate::sources::ebpf::shared::SharedTap;
 use crate::sources::file::os::OsDisk;
 use crate::types::pod::PodSnapshot;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -18,9 +20,13 @@ const SLEEP_MAX: Duration = Duration::from_secs(1);
 /// What of the grace period is kept for the last save.
 const SAVE_TIME: Duration = Duration::from_secs(1);
 
-/// Everything the data thread owns.
+/// Everything a data thread owns.
 pub(super) struct DataThread {
-    pub(super) pipeline: Pipeline<OsDisk, EbpfSource>,
+    /// Its place among the data threads.
+    pub(super) index: usize,
+    pub(super) pipeline: Pipeline<OsDisk, SharedTap<EbpfSource>>,
+    /// The kernel's ring, to sleep on.
+    pub(super) ring: Option<OwnedFd>,
     pub(super) shell: Shell,
     pub(super) receiver: Receiver,
     pub(super) pods: watch::Receiver<Arc<PodSnapshot>>,
@@ -53,10 +59,10 @@ impl DataThread {
                 }
             }
             self.pipeline.step(now, &mut self.shell);
-            self.health.beat(now.mono);
+            self.health.beat(self.index, now.mono);
             if self.pipeline.trouble() != trouble.as_deref() {
                 trouble = self.pipeline.trouble().map(ToOwned::to_owned);
-                self.health.set_trouble(trouble.clone());
+                self.health.set_trouble(self.index, trouble.clone());
             }
             let now = self.clock.now();
             if stops > 0 && (self.pipeline.is_settled() || now.mono >= end_at || stops > 1) {
@@ -73,10 +79,10 @@ impl DataThread {
     fn sleep(&mut self, time: Duration) -> anyhow::Result<()> {
         let bell = self.receiver.bell();
         // A busy ring is looked at when its time has come; asking it to call would cost the kernel more than that.
-        let ring = self.pipeline.tap().filter(|_| self.pipeline.is_ring_quiet()).map(EbpfSource::ring);
+        let ring = self.ring.as_ref().filter(|_| self.pipeline.is_ring_quiet()).map(AsFd::as_fd);
         let others: Vec<_> = [Some(bell), ring].into_iter().flatten().collect();
         self.pipeline.disk().wait(&others, time)?;
-        if let Some(trouble) = self.pipeline.tap().and_then(EbpfSource::take_trouble) {
+        if let Some(trouble) = self.pipeline.tap().and_then(|tap| tap.with(EbpfSource::take_trouble)) {
             warn!("kernel source: {trouble}");
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! What others have to tell the data thread, and how they wake it.
+//! What others have to tell the data threads, and how they wake them.
 
 use crate::types::pod::PodSnapshot;
 use crate::types::request::Answer;
@@ -74,23 +74,59 @@ impl Receiver {
     }
 }
 
-/// A bounded queue with a bell.
-pub(super) fn channel() -> io::Result<(Sender, Receiver)> {
-    let bell = Arc::new(eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?);
-    let (sender, receiver) = sync_channel(MESSAGES_MAX);
-    Ok((Sender { queue: sender, bell: Arc::clone(&bell) }, Receiver { queue: receiver, bell }))
+/// For each data thread a bounded queue with a bell.
+pub(super) fn channels(threads: usize) -> io::Result<(Senders, Vec<Receiver>)> {
+    let (mut senders, mut receivers) = (Vec::new(), Vec::new());
+    for _ in 0..threads {
+        let bell = Arc::new(eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?);
+        let (sender, receiver) = sync_channel(MESSAGES_MAX);
+        senders.push(Sender { queue: sender, bell: Arc::clone(&bell) });
+        receivers.push(Receiver { queue: receiver, bell });
+    }
+    Ok((Senders(senders), receivers))
 }
 
-/// Passes on what the admin server asks.
-pub(super) async fn forward_streams(mut asked: mpsc::Receiver<oneshot::Sender<Vec<StreamView>>>, sender: Sender) {
+/// The data threads' inboxes.
+#[derive(Clone, Debug)]
+pub(super) struct Senders(pub(super) Vec<Sender>);
+
+impl Senders {
+    /// To each of them.
+    pub(super) fn put(&self, message: impl Fn() -> Inbox) {
+        self.0.iter().for_each(|sender| sender.put(message()));
+    }
+
+    /// Wakes all of them.
+    pub(super) fn ring(&self) {
+        self.0.iter().for_each(Sender::ring);
+    }
+}
+
+/// Passes on what the admin server asks, and puts the answers together.
+pub(super) async fn forward_streams(mut asked: mpsc::Receiver<oneshot::Sender<Vec<StreamView>>>, senders: Senders) {
     while let Some(answer) = asked.recv().await {
-        sender.put(Inbox::Streams(answer));
+        let mut parts = Vec::new();
+        for sender in &senders.0 {
+            let (part, told) = oneshot::channel();
+            sender.put(Inbox::Streams(part));
+            parts.push(told);
+        }
+        tokio::spawn(async move {
+            let mut all = Vec::new();
+            for part in parts {
+                // A data thread that ends has none any more.
+                all.extend(part.await.unwrap_or_default());
+            }
+            StreamView::sort(&mut all);
+            // Nobody may wait for it any more.
+            drop(answer.send(all));
+        });
     }
 }
 
 /// Tells of new pods.
-pub(super) async fn forward_pods(mut pods: watch::Receiver<Arc<PodSnapshot>>, sender: Sender) {
+pub(super) async fn forward_pods(mut pods: watch::Receiver<Arc<PodSnapshot>>, senders: Senders) {
     while pods.changed().await.is_ok() {
-        sender.put(Inbox::Pods);
+        senders.put(|| Inbox::Pods);
     }
 }

@@ -15,8 +15,8 @@ mod troubled;
 
 pub use effects::{Effects, SetAside, Split, Trouble, TroubleKind};
 
-use super::pace::Pace;
-use crate::limits::{REQUESTS_IN_FLIGHT_MAX, RETRY_AFTER_MAX};
+use super::pace::common::CommonPace;
+use crate::limits::RETRY_AFTER_MAX;
 use crate::types::part::{LabelSetId, Part, PartId};
 use crate::types::position::StreamKey;
 use crate::types::request::{RequestId, Verdict};
@@ -42,7 +42,8 @@ pub struct Delivery {
     /// Requests with entries of one label set are in the order in which these were written; what is tried again and
     /// the halves of a split keep their place.
     outgoing: Vec<Outgoing>,
-    pace: Pace,
+    pace: CommonPace,
+    requests_in_flight: usize,
     next_id: u64,
     next_part: u64,
     /// Requests that passed since the start.
@@ -62,12 +63,13 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    /// `rate` and `burst` as in [`Pace::new`]; `seed` for the jitter.
+    /// `requests_in_flight` at the most, at `pace`; `seed` for the jitter.
     #[must_use]
-    pub fn new(rate: u64, burst: u64, seed: u64) -> Self {
+    pub fn new(pace: CommonPace, requests_in_flight: usize, seed: u64) -> Self {
         Self {
             outgoing: Vec::new(),
-            pace: Pace::new(rate, burst),
+            pace,
+            requests_in_flight,
             next_id: 0,
             // The batch room counts up from 0.
             next_part: 1 << 63,
@@ -269,7 +271,7 @@ impl Delivery {
 
     /// While nothing passes one probe at a time is enough, two so that a poisoned one cannot hold up the rest.
     fn under_way_max(&self) -> usize {
-        if self.failures > 0 { 2 } else { REQUESTS_IN_FLIGHT_MAX }
+        if self.failures > 0 { self.requests_in_flight.min(2) } else { self.requests_in_flight }
     }
 
     /// The place of the request whose turn it is, if one may go.

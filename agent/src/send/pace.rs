@@ -14,6 +14,8 @@
 //! Lowering and raising are in balance where about one request in sixteen is refused, whatever the size of the fleet. A
 //! smaller `RISE` means fewer refusals and a longer way to equal shares: `cargo xtask bench fleet` tells both.
 
+pub mod common;
+
 use std::time::Duration;
 
 /// What a refusal takes from the rate, over the bytes that were refused.

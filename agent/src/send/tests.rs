@@ -38,6 +38,7 @@ fn loki(url: String) -> Loki {
         burst: 1,
         batch_bytes: 1,
         linger_max: Duration::ZERO,
+        requests_in_flight: 4,
     }
 }
 

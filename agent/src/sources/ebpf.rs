@@ -12,6 +12,7 @@ mod misses;
 pub mod pipes;
 mod refusal;
 mod self_test;
+pub mod shared;
 mod source;
 pub mod tap;
 

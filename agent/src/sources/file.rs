@@ -20,7 +20,7 @@ mod tests;
 mod tree;
 mod turn;
 
-use crate::limits::RESCAN_INTERVAL;
+use crate::limits::{LOOK_AGAIN, RESCAN_INTERVAL};
 use crate::metrics::label::{DropReason, RescanWhy};
 use crate::types::position::{FileId, FilePosition};
 use crate::types::saved::{Positions, SavedAhead, SavedFile, SavedStream};
@@ -150,6 +150,8 @@ pub struct FileSource<D: Disk> {
     disk: D,
     log_dir: PathBuf,
     backlog_bytes_max: u64,
+    /// From one look at a file that had something to the next.
+    look_again: Duration,
     /// Skip what exists at the first scan.
     skips_existing: bool,
     targets: HashMap<WatchId, Target>,
@@ -183,6 +185,7 @@ impl<D: Disk> FileSource<D> {
             disk,
             log_dir,
             backlog_bytes_max,
+            look_again: LOOK_AGAIN,
             skips_existing,
             targets: HashMap::new(),
             pods: BTreeMap::new(),
@@ -202,6 +205,12 @@ impl<D: Disk> FileSource<D> {
             events: Vec::new(),
             changes: Vec::new(),
         }
+    }
+
+    /// Looks again at a file that had something after this time.
+    #[must_use]
+    pub fn looking_again_after(self, look_again: Duration) -> Self {
+        Self { look_again, ..self }
     }
 
     /// The disk, to sleep on.

@@ -26,3 +26,14 @@ pub struct StreamView {
     /// Their bytes.
     pub bytes: u64,
 }
+
+impl StreamView {
+    /// Puts them in the order in which they are shown.
+    pub fn sort(views: &mut [Self]) {
+        views.sort_by(|a, b| a.order().cmp(&b.order()));
+    }
+
+    fn order(&self) -> (&str, &str, &str, u32, &str) {
+        (&self.namespace, &self.pod, &self.container, self.restart, self.std_stream)
+    }
+}

@@ -16,6 +16,7 @@ mod odd_files;
 mod positions;
 mod restarts;
 mod settings;
+mod threads;
 mod world;
 
 /// Plays scenarios at the same time. What one of them says stands under its name.

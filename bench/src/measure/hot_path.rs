@@ -11,12 +11,14 @@ use anyhow::{Context, Result, ensure};
 use penstock::config;
 use penstock::metrics::Metrics;
 use penstock::metrics::label::Source;
+use penstock::pipeline::common::Common;
 use penstock::pipeline::{Outside, Pipeline, Settings};
 use penstock::sources::file::FileSource;
 use penstock::sources::file::os::OsDisk;
 use penstock::types::pod::{Pod, PodSnapshot};
 use penstock::types::request::{Answer, Request, RequestId};
 use penstock::types::saved::{Positions, Recovered};
+use penstock::types::shard::Shard;
 use penstock::types::time::Now;
 use std::io;
 use std::path::Path;
@@ -74,9 +76,10 @@ pub fn run(corpus: Corpus, folder: &Path, lines: u64, begin_ns: i64) -> Result<T
     let log_dir = folder.join("pods");
     let source = FileSource::new(OsDisk::new(&log_dir, &[])?, log_dir, u64::MAX / 4, Positions::default(), false);
     let metrics = Arc::new(Metrics::default());
-    let settings = Settings::new(&config, 1);
+    let settings = Settings::new(&config, Shard::WHOLE, 1);
+    let common = Common::new(config.loki.rate, config.loki.burst);
     let mut pipeline: Pipeline<OsDisk> =
-        Pipeline::new(settings, source, None, Recovered::default(), Arc::clone(&metrics));
+        Pipeline::new(settings, source, None, Recovered::default(), common, Arc::clone(&metrics));
     let mut now = Now { wall_ns: begin_ns + 1_800_000_000_000, mono: Duration::from_secs(1) };
     let pods = corpus.pods().iter().map(|pod| (pod.uid.clone(), Arc::new(known(pod)))).collect();
     pipeline.pods_changed(&PodSnapshot { pods, is_current: true }, now);

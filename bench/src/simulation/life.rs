@@ -10,6 +10,7 @@ use super::rules;
 use penstock::checkpoint::{journal, store};
 use penstock::metrics::Metrics;
 use penstock::metrics::label::DropReason;
+use penstock::pipeline::common::Common;
 use penstock::pipeline::{Outside, Pipeline, Settings};
 use penstock::sources::file::FileSource;
 use penstock::types::request::Request;
@@ -140,6 +141,8 @@ pub(super) struct Life {
 pub(super) struct Setup {
     /// Of the pipeline.
     pub(super) settings: Settings,
+    /// Bytes per second.
+    pub(super) rate: u64,
     /// Bytes of deleted files that are kept.
     pub(super) backlog_bytes_max: u64,
     /// The journal is begun anew beyond this.
@@ -164,7 +167,8 @@ impl Life {
         kernel.borrow_mut().agent_starts();
         let tap = kernel.borrow().is_on.then(|| FakeTap(Rc::clone(kernel)));
         let recovered = journal::recover(&data.journal);
-        let pipeline = Pipeline::new(setup.settings.clone(), source, tap, recovered, Arc::clone(&metrics));
+        let common = Common::new(setup.rate, setup.settings.burst);
+        let pipeline = Pipeline::new(setup.settings.clone(), source, tap, recovered, common, Arc::clone(&metrics));
         let way = Way {
             data,
             sent: Vec::new(),

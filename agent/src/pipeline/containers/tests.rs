@@ -4,12 +4,14 @@ mod ahead;
 
 use crate::metrics::Metrics;
 use crate::metrics::label::{DropReason, Source};
+use crate::pipeline::common::Common;
 use crate::pipeline::{Outside, Pipeline, Settings};
 use crate::sources::file::FileSource;
 use crate::sources::file::os::OsDisk;
 use crate::types::pod::{Pod, PodSnapshot};
 use crate::types::request::{Answer, Request};
 use crate::types::saved::Recovered;
+use crate::types::shard::Shard;
 use crate::types::time::Now;
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -73,7 +75,9 @@ impl Node {
         );
         let metrics = Arc::new(Metrics::default());
         let recovered = Recovered::default();
-        let pipeline = Pipeline::new(Settings::new(&config, 1), source, None, recovered, Arc::clone(&metrics));
+        let settings = Settings::new(&config, Shard::WHOLE, 1);
+        let common = Common::new(config.loki.rate, config.loki.burst);
+        let pipeline = Pipeline::new(settings, source, None, recovered, common, Arc::clone(&metrics));
         let snapshot = PodSnapshot { is_current: true, ..PodSnapshot::default() };
         Self { folder, metrics, pipeline, loki: Loki::default(), second: 0, most: 0, snapshot }
     }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::encode;
+use crate::limits::REQUESTS_IN_FLIGHT;
 use crate::send::answer;
 use crate::types::request::Refusal;
 use std::collections::BTreeMap;
@@ -30,7 +31,12 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        Self { delivery: Delivery::new(RATE, 2 * RATE, 7), now: S, next_part: 0, stored: Vec::new() }
+        Self {
+            delivery: Delivery::new(CommonPace::new(RATE, 2 * RATE), REQUESTS_IN_FLIGHT, 7),
+            now: S,
+            next_part: 0,
+            stored: Vec::new(),
+        }
     }
 
     fn part(&mut self, label_set: u32, lines: &[&str]) -> Part {

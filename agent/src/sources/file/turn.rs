@@ -4,7 +4,7 @@ use super::disk::{Disk, LogFile};
 use super::identity::identify;
 use super::instance::{AtEnd, Pace};
 use super::{Event, FileSource, InstanceKey, Read, Target};
-use crate::limits::{FILE_QUIET, LOOK_AGAIN};
+use crate::limits::FILE_QUIET;
 use crate::metrics::label::DropReason;
 use crate::types::position::FilePosition;
 use crate::types::time::Now;
@@ -113,7 +113,7 @@ impl<D: Disk> FileSource<D> {
         if is_full {
             return Look::Found(self.back_in_queue(key, read));
         }
-        self.look_again(key, now.mono + LOOK_AGAIN);
+        self.look_again(key, now.mono + self.look_again);
         Look::Found(read)
     }
 
@@ -185,13 +185,13 @@ impl<D: Disk> FileSource<D> {
 
     /// Nothing new: a last look soon, then word of growth is asked for.
     fn rest(&mut self, key: InstanceKey, seen: u64, now: Now) {
+        let at = now.mono + self.look_again;
         let Some(instance) = self.instance(key) else { return };
         if let Pace::Queued = instance.pace
             && !instance.is_growth_watched()
             && instance.vain_looks < crate::limits::LOOKS_IN_VAIN_MAX
         {
             instance.vain_looks += 1;
-            let at = now.mono + LOOK_AGAIN;
             instance.pace = Pace::Hot(at);
             self.timers.push(Reverse((at, key)));
             return;

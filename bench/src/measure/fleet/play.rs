@@ -5,7 +5,9 @@
 
 use crate::receiver::bucket::TokenBucket;
 use penstock::encode;
+use penstock::limits::REQUESTS_IN_FLIGHT;
 use penstock::send::deliver::Delivery;
+use penstock::send::pace::common::CommonPace;
 use penstock::types::part::{LabelSetId, Part, PartId};
 use penstock::types::request::{RequestId, Verdict};
 use std::cmp::Reverse;
@@ -79,7 +81,11 @@ pub(super) fn play(nodes: Vec<Node>, limit: u64, end: Duration, seed: u64) -> Ve
     let seconds = end.as_secs() as usize + 1;
     let agent = |(place, node): (usize, Node)| Agent {
         made_at: Duration::from_secs_f64(node.runs.start),
-        delivery: Delivery::new(limit, 2 * limit, seed.wrapping_mul(1_000_003) + place as u64),
+        delivery: Delivery::new(
+            CommonPace::new(limit, 2 * limit),
+            REQUESTS_IN_FLIGHT,
+            seed.wrapping_mul(1_000_003) + place as u64,
+        ),
         story: Story { stored: vec![0; seconds], answers: vec![[0; 2]; seconds], ..Story::default() },
         wakes_at: None,
         parts: 0,

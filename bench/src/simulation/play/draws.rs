@@ -5,8 +5,9 @@
 use super::{Kernel, Manners, Node, Setup, Trouble, Witnesses};
 use crate::simulation::kernel::Odds;
 use penstock::config::{LineForm, Source};
-use penstock::limits::MEMORY_BYTES_MIN;
+use penstock::limits::{LOOK_AGAIN, MEMORY_BYTES_MIN, REQUESTS_IN_FLIGHT};
 use penstock::pipeline::Settings;
+use penstock::types::shard::Shard;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -75,18 +76,21 @@ pub(super) fn setup(is_steady: bool, random: &mut fastrand::Rng) -> Setup {
     // Lines go ahead while there is room.
     let sizes = [64 * 1024, MEMORY_BYTES_MIN, 64 * 1024 * 1024, 64 * 1024 * 1024, 64 * 1024 * 1024];
     let memory_bytes_max = sizes[random.usize(..if is_steady { sizes.len() } else { 3 })];
+    let rate = [100_000, 30 * 1024 * 1024][random.usize(..2)];
     let settings = Settings {
         node_name: "node".to_owned(),
         labels,
         structured_metadata,
         line: LineForm::Compact,
         memory_bytes_max,
-        rate: [100_000, 30 * 1024 * 1024][random.usize(..2)],
         burst: [200_000, 60 * 1024 * 1024][random.usize(..2)],
         batch_bytes: [1_000, 20_000, 1024 * 1024][random.usize(..3)],
         linger_max: Duration::from_millis([0, 100, 1_000][random.usize(..3)]),
+        requests_in_flight: REQUESTS_IN_FLIGHT,
+        look_again: LOOK_AGAIN,
+        shard: Shard::WHOLE,
         seed: random.u64(..),
     };
     let backlog_bytes_max = if random.u8(..6) == 0 { 3_000 } else { u64::MAX / 4 };
-    Setup { settings, backlog_bytes_max, journal_bytes_max: [500, 5_000, 4 * 1024 * 1024][random.usize(..3)] }
+    Setup { settings, rate, backlog_bytes_max, journal_bytes_max: [500, 5_000, 4 * 1024 * 1024][random.usize(..3)] }
 }
