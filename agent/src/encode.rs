@@ -11,6 +11,7 @@ mod walk;
 pub use walk::{Entries, EntryPlace, entries};
 
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
+use std::mem::MaybeUninit;
 
 /// Bytes that [`entry`] appends.
 #[must_use]
@@ -24,28 +25,32 @@ pub fn entry(buf: &mut Vec<u8>, time_ns: i64, line: &[u8], metadata: &[u8]) {
     let timestamp = Timestamp::new(time_ns);
     let timestamp_bytes = timestamp.bytes();
     let body_bytes = body_bytes(timestamp_bytes, line.len(), metadata.len());
-    let mut head = Head { bytes: [0; Head::BYTES_MAX], length: 0 };
+    buf.reserve(delimited_bytes(body_bytes).max(Head::BYTES_MAX));
+    let before = buf.len();
+    let mut head = Head { room: buf.spare_capacity_mut(), length: 0 };
     head.delimited(2, body_bytes);
     head.delimited(1, timestamp_bytes);
     timestamp.fields().for_each(|(tag, value)| head.number(tag, value));
     if !line.is_empty() {
         head.delimited(2, line.len());
     }
-    buf.reserve(delimited_bytes(body_bytes));
-    buf.extend_from_slice(head.written());
+    let length = before + head.length;
+    // SAFETY: the capacity is there, and `Head` has written each byte up to its length.
+    unsafe { buf.set_len(length) };
     buf.extend_from_slice(line);
     buf.extend_from_slice(metadata);
 }
 
-/// What stands before an entry's line, put together apart from the buffer, which would be asked for room at every byte.
-struct Head {
-    bytes: [u8; Self::BYTES_MAX],
+/// What stands before an entry's line, written byte by byte into room that is there: the buffer would be asked for it at every
+/// byte, and a copy from elsewhere would wait for bytes that have just been written one by one.
+struct Head<'a> {
+    room: &'a mut [MaybeUninit<u8>],
     length: usize,
 }
 
-impl Head {
-    /// Three keys with a length and two with a number, each of at most one and ten bytes; a power of two.
-    const BYTES_MAX: usize = 64;
+impl Head<'_> {
+    /// Three keys with a length and two with a number, each of at most one and ten bytes.
+    const BYTES_MAX: usize = 55;
 
     fn varint(&mut self, mut value: u64) {
         while value >= 0x80 {
@@ -55,10 +60,12 @@ impl Head {
         self.byte(value as u8);
     }
 
+    /// Bytes beyond the room would be left out; there are none.
     fn byte(&mut self, byte: u8) {
-        // The mask spares a check: it never changes a length.
-        self.bytes[self.length & (Self::BYTES_MAX - 1)] = byte;
-        self.length += 1;
+        if let Some(place) = self.room.get_mut(self.length) {
+            place.write(byte);
+            self.length += 1;
+        }
     }
 
     /// Key and length of a field.
@@ -71,10 +78,6 @@ impl Head {
     fn number(&mut self, tag: u8, value: u64) {
         self.byte(tag << 3 | WireType::Varint as u8);
         self.varint(value);
-    }
-
-    fn written(&self) -> &[u8] {
-        self.bytes.get(..self.length).unwrap_or_default()
     }
 }
 

@@ -21,6 +21,7 @@ use crate::batch::Batch;
 use crate::batch::linger::Linger;
 use crate::checkpoint::tracker::Tracker;
 use crate::config::{Config, LineForm, Source};
+use crate::framing::split::Scratch;
 use crate::limits::{BLOCK_BYTES, REQUEST_BYTES_MAX};
 use crate::metrics::Metrics;
 use crate::parse::Shaper;
@@ -151,7 +152,7 @@ pub struct Pipeline<D: Disk, T: Tap = Absent> {
     saving: saving::Saving,
     repeats: Repeats<String>,
     block: Vec<u8>,
-    scratch: String,
+    scratch: Scratch,
     metadata: Vec<u8>,
     body: Vec<u8>,
     packed: Vec<u8>,
@@ -201,7 +202,7 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
             saving: saving::Saving::default(),
             repeats: Repeats::default(),
             block: vec![0; BLOCK_BYTES],
-            scratch: String::new(),
+            scratch: Scratch::default(),
             metadata: Vec::new(),
             body: Vec::new(),
             packed: Vec::new(),
@@ -348,7 +349,7 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
         let bodies = self.body.capacity() + self.packed.capacity();
-        let fixed = self.block.capacity() + bodies + self.scratch.capacity();
+        let fixed = self.block.capacity() + bodies + self.scratch.memory_bytes();
         let captured = self.capture.tap_bytes + self.capture.bytes + self.capture.pending_bytes;
         fixed + captured + self.batch.memory_bytes() + self.delivery.memory_bytes() + self.open_bytes
     }

@@ -37,6 +37,57 @@ pub fn parse(text: &[u8]) -> Option<i64> {
     i64::try_from(i128::from(seconds) * 1_000_000_000 + i128::from(fraction_ns)).ok()
 }
 
+/// Reads times of which many have the same second, as the lines of a log file.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Reader {
+    /// `2026-08-22T10:00:00.`, and when that second began.
+    second: [u8; 20],
+    begin_ns: i64,
+}
+
+impl Reader {
+    /// As [`parse`].
+    pub fn parse(&mut self, text: &[u8]) -> Option<i64> {
+        if let Some((second, [digits @ .., b'Z'])) = text.split_first_chunk()
+            && let Some(fraction_ns) = nanoseconds(digits)
+        {
+            if *second != self.second {
+                let begin_ns = parse(text)?.checked_sub(fraction_ns)?;
+                (self.second, self.begin_ns) = (*second, begin_ns);
+            }
+            return self.begin_ns.checked_add(fraction_ns);
+        }
+        parse(text)
+    }
+}
+
+/// Of one to nine digits behind a point.
+fn nanoseconds(digits: &[u8]) -> Option<i64> {
+    if let Ok(nine) = digits.try_into() {
+        return nine_digits(nine);
+    }
+    // Go leaves out zeros at the end.
+    let mut nine = [b'0'; 9];
+    nine.get_mut(..digits.len()).filter(|given| !given.is_empty())?.copy_from_slice(digits);
+    nine_digits(&nine)
+}
+
+/// A number of nine digits: eight of them at once, each in a byte of its own, then in pairs, fours and eights.
+fn nine_digits(text: &[u8; 9]) -> Option<i64> {
+    let (eight, last) = (text.first_chunk::<8>()?, text[8].wrapping_sub(b'0'));
+    let raw = u64::from_le_bytes(*eight);
+    let is_number = raw & 0xf0f0_f0f0_f0f0_f0f0 == 0x3030_3030_3030_3030
+        && raw.wrapping_add(0x0606_0606_0606_0606) & 0xf0f0_f0f0_f0f0_f0f0 == 0x3030_3030_3030_3030;
+    if !is_number || last > 9 {
+        return None;
+    }
+    let digits = raw & 0x0f0f_0f0f_0f0f_0f0f;
+    let pairs = (digits.wrapping_mul(10) + (digits >> 8)) & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs.wrapping_mul(100) + (pairs >> 16)) & 0x0000_ffff_0000_ffff;
+    let number = (fours & 0xffff).wrapping_mul(10_000) + (fours >> 32);
+    Some(number.cast_signed() * 10 + i64::from(last))
+}
+
 fn digits(text: &[u8]) -> Option<i64> {
     let mut value = 0;
     for byte in text {
@@ -107,7 +158,7 @@ fn days_since_epoch(year: i64, month: i64, day: i64) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use super::parse;
+    use super::{Reader, parse};
     use proptest::prelude::*;
 
     #[test]
@@ -129,6 +180,27 @@ mod tests {
             ("2017-01-01T08:59:60+09:00", 1_483_228_800_000_000_000),
         ] {
             assert_eq!(parse(text.as_bytes()), Some(ns), "{text}");
+        }
+    }
+
+    proptest! {
+        /// Whatever stood before: the same second, another, or what is no time.
+        #[test]
+        fn one_after_the_other_is_read_as_each_alone(
+            texts in prop::collection::vec(
+                prop_oneof![
+                    (58_u32..61, 0_u32..1_000_000_000).prop_map(|(s, ns)| format!("2026-12-31T23:59:{s}.{ns:09}Z")),
+                    "2026-12-31T23:59:58[.,][0-9/:]{0,10}[Z0+]",
+                    "0000-0[0-2]-3[01]T00:00:00\\.[0-9]{9}Z",
+                    "[0-9TZ.:-]{0,31}",
+                ],
+                1..20,
+            ),
+        ) {
+            let mut reader = Reader::default();
+            for text in texts {
+                prop_assert_eq!(reader.parse(text.as_bytes()), parse(text.as_bytes()), "{}", text);
+            }
         }
     }
 

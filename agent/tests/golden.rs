@@ -13,6 +13,7 @@ use penstock::encode;
 use penstock::framing::cri;
 use penstock::label::{ContainerLabels, Levels, Origin};
 use penstock::parse::{ShapeContext, Shaper};
+use penstock::rfc3339;
 use penstock::types::entry::Record;
 use penstock::types::pod::Pod;
 use prost::Message;
@@ -101,7 +102,7 @@ fn entries_of(case: &Case) -> Vec<Entry> {
     let (mut sent, mut found) = (HashSet::new(), Vec::new());
     for raw in &case.raw {
         let raw = raw.as_bytes();
-        let prefix = cri::parse_prefix(raw).unwrap();
+        let prefix = cri::parse_prefix(raw, &mut rfc3339::Reader::default()).unwrap();
         let (time_ns, mut content) = open[prefix.std_stream.index()].take().unwrap_or((prefix.time_ns, Vec::new()));
         content.extend_from_slice(&raw[prefix.content_start..]);
         if prefix.is_partial {

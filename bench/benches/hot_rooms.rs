@@ -7,6 +7,7 @@ use penstock::encode;
 use penstock::framing::cri::parse_prefix;
 use penstock::handover::fingerprint::Fingerprint;
 use penstock::parse::{ShapeContext, Shaper};
+use penstock::rfc3339::Reader;
 use penstock::types::entry::Record;
 use penstock::types::shard::Shard;
 use penstock_bench::producer::lines::{Kind, LineMaker};
@@ -38,9 +39,10 @@ fn bytes(lines: &[Vec<u8>]) -> Throughput {
 
 fn prefix(c: &mut Criterion) {
     let line = b"2026-08-22T10:00:00.123456789Z stdout F the content of a line";
+    let mut times = Reader::default();
     let mut group = c.benchmark_group("framing");
     group.throughput(Throughput::Elements(1));
-    group.bench_function("prefix", |b| b.iter(|| parse_prefix(black_box(line))));
+    group.bench_function("prefix", |b| b.iter(|| parse_prefix(black_box(line), &mut times)));
     group.finish();
 }
 

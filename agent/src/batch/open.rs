@@ -62,10 +62,15 @@ impl OpenEntry<'_> {
                 if Some(time_ns) != self.alone_ns {
                     part.moved.push(Moved { stream: self.stream, start, time_ns });
                 }
-                update_share(part, self.stream, |share| {
-                    let first = share.records.map(|[first, _]| first);
-                    share.records = Some([first.unwrap_or(start), start]);
-                    first.is_none()
+                update_share(part, self.stream, |share| match &mut share.records {
+                    Some([_, last]) => {
+                        *last = start;
+                        false
+                    }
+                    none => {
+                        *none = Some([start, start]);
+                        true
+                    }
                 })
             }
             Place::Ahead { position, hash } => {

@@ -2,7 +2,8 @@
 //!
 //! A bounded memory of the newest entries' fingerprints, in two generations: the young one fills, becomes the old
 //! one, and the former old one is forgotten. Two texts with one fingerprint cost a nanosecond, nothing else. Where
-//! equal entries keep coming, the run of nanoseconds that they took is remembered beside it (`runs`).
+//! equal entries keep coming, the run of nanoseconds that they took is remembered beside it (`runs`). A time beyond all
+//! others is free without a look.
 
 mod runs;
 
@@ -29,14 +30,45 @@ impl Hasher for AsIs {
     }
 }
 
+/// Fingerprints in the order in which they came. They are put into the set when one is looked for: where times only go up,
+/// none ever is.
+#[derive(Clone, Debug, Default)]
+struct Generation {
+    in_order: Vec<u64>,
+    set: HashSet<u64, BuildHasherDefault<AsIs>>,
+    /// How many of them are in the set.
+    indexed: usize,
+}
+
+impl Generation {
+    fn contains(&mut self, mark: u64) -> bool {
+        let rest = self.in_order.get(self.indexed..).unwrap_or_default();
+        self.set.extend(rest);
+        self.indexed = self.in_order.len();
+        self.set.contains(&mark)
+    }
+
+    fn clear(&mut self) {
+        self.in_order.clear();
+        self.set.clear();
+        self.indexed = 0;
+    }
+
+    fn memory_bytes(&self) -> usize {
+        self.set.capacity() * 10 + self.in_order.capacity() * 8
+    }
+}
+
 /// The memory of one label set.
 #[derive(Clone, Debug, Default)]
 pub struct Unique {
-    young: HashSet<u64, BuildHasherDefault<AsIs>>,
-    young_in_order: Vec<u64>,
-    old: HashSet<u64, BuildHasherDefault<AsIs>>,
-    old_in_order: Vec<u64>,
+    young: Generation,
+    old: Generation,
     runs: Runs,
+    /// The newest time given; none before the first.
+    newest_ns: Option<i64>,
+    /// Fingerprints of the last run, whose times are not known, are among the remembered ones: for so many generations.
+    foreign: u8,
 }
 
 impl Unique {
@@ -49,6 +81,19 @@ impl Unique {
     /// The first free time of `shard`'s from `time_ns` on for a text with this hash, now taken; and its fingerprint.
     pub fn free_time(&mut self, hash: u64, time_ns: i64, shard: Shard) -> (i64, u64) {
         let time_ns = shard.free_ns(time_ns);
+        let free = if self.is_newest(time_ns) { time_ns } else { self.search(hash, time_ns, shard) };
+        self.newest_ns = self.newest_ns.max(Some(free));
+        let mark = fingerprint(hash, free);
+        self.add(mark);
+        (free, mark)
+    }
+
+    /// Whether no entry can have this time.
+    fn is_newest(&self, time_ns: i64) -> bool {
+        self.foreign == 0 && self.newest_ns.is_none_or(|newest| newest < time_ns)
+    }
+
+    fn search(&mut self, hash: u64, time_ns: i64, shard: Shard) -> i64 {
         let (mut first, mut free) = (time_ns, time_ns);
         // Beyond the last nanosecond there is none.
         while free < i64::MAX {
@@ -64,15 +109,14 @@ impl Unique {
         if first < free {
             self.runs.note(hash, first, free);
         }
-        let mark = fingerprint(hash, free);
-        self.add(mark);
-        (free, mark)
+        free
     }
 
     /// Notes an entry whose time is settled. Returns its fingerprint.
     pub fn insert(&mut self, hash: u64, time_ns: i64) -> u64 {
+        self.newest_ns = self.newest_ns.max(Some(time_ns));
         let mark = fingerprint(hash, time_ns);
-        if !self.young.contains(&mark) {
+        if !self.young.contains(mark) {
             self.add(mark);
         }
         let before = time_ns.saturating_sub(1);
@@ -88,39 +132,36 @@ impl Unique {
     /// Takes in fingerprints of the last run, oldest first.
     pub fn remember(&mut self, fingerprints: &[u64]) {
         for mark in fingerprints {
-            if !self.young.contains(mark) {
+            if !self.young.contains(*mark) {
                 self.add(*mark);
             }
+            self.foreign = 2;
         }
     }
 
     /// What is remembered, oldest first.
     #[must_use]
     pub fn newest(&self) -> Vec<u64> {
-        [self.old_in_order.as_slice(), self.young_in_order.as_slice()].concat()
+        [self.old.in_order.as_slice(), self.young.in_order.as_slice()].concat()
     }
 
     /// About how much memory this holds.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        (self.young.capacity() + self.old.capacity()) * 10
-            + (self.young_in_order.capacity() + self.old_in_order.capacity()) * 8
-            + self.runs.memory_bytes()
+        self.young.memory_bytes() + self.old.memory_bytes() + self.runs.memory_bytes()
     }
 
-    fn is_taken(&self, mark: u64) -> bool {
-        self.young.contains(&mark) || self.old.contains(&mark)
+    fn is_taken(&mut self, mark: u64) -> bool {
+        self.young.contains(mark) || self.old.contains(mark)
     }
 
     fn add(&mut self, mark: u64) {
-        if self.young_in_order.len() >= DEDUP_ENTRIES_MIN {
+        if self.young.in_order.len() >= DEDUP_ENTRIES_MIN {
             std::mem::swap(&mut self.young, &mut self.old);
-            std::mem::swap(&mut self.young_in_order, &mut self.old_in_order);
             self.young.clear();
-            self.young_in_order.clear();
+            self.foreign = self.foreign.saturating_sub(1);
         }
-        self.young.insert(mark);
-        self.young_in_order.push(mark);
+        self.young.in_order.push(mark);
     }
 }
 

@@ -25,9 +25,9 @@ pub struct CriPrefix {
 }
 
 /// Reads the prefix of `line`, which comes without its newline; the content may be missing or incomplete.
-/// Nothing where the prefix is not one, or not complete.
+/// `times`: of the lines before. Nothing where the prefix is not one, or not complete.
 #[must_use]
-pub fn parse_prefix(line: &[u8]) -> Option<CriPrefix> {
+pub fn parse_prefix(line: &[u8], times: &mut rfc3339::Reader) -> Option<CriPrefix> {
     let time_bytes = memchr::memchr(b' ', line.get(..TIME_BYTES_MAX).unwrap_or(line))?;
     let (time, rest) = line.split_at(time_bytes);
     let (std_stream, rest) = match rest.split_first_chunk::<8>()? {
@@ -46,19 +46,21 @@ pub fn parse_prefix(line: &[u8]) -> Option<CriPrefix> {
         (b':', tags) => &tags[tags.iter().position(|byte| *byte == b' ')? + 1..],
         _ => return None,
     };
-    let time_ns = rfc3339::parse(time)?;
+    let time_ns = times.parse(time)?;
     Some(CriPrefix { time_ns, std_stream, is_partial, content_start: line.len() - content.len() })
 }
 
 #[cfg(test)]
 mod tests {
     use super::{CriPrefix, parse_prefix};
+    use crate::rfc3339::Reader;
     use crate::types::position::StdStream;
     use proptest::prelude::*;
 
     #[test]
     fn prefixes_that_runtimes_write() {
         let base = 1_787_392_800_000_000_000;
+        let mut times = Reader::default();
         for (line, time_ns, std_stream, is_partial, content) in [
             ("2026-08-22T10:00:00.123456789Z stdout F a b", base + 123_456_789, StdStream::Stdout, false, "a b"),
             ("2026-08-22T10:00:00Z stderr P ", base, StdStream::Stderr, true, ""),
@@ -69,12 +71,13 @@ mod tests {
         ] {
             let content_start = line.len() - content.len();
             let expected = CriPrefix { time_ns, std_stream, is_partial, content_start };
-            assert_eq!(parse_prefix(line.as_bytes()), Some(expected), "{line}");
+            assert_eq!(parse_prefix(line.as_bytes(), &mut times), Some(expected), "{line}");
         }
     }
 
     #[test]
     fn what_is_no_prefix_is_refused() {
+        let mut times = Reader::default();
         for line in [
             "",
             "hello world",
@@ -89,7 +92,7 @@ mod tests {
             "yesterday stdout F x",
             "{\"log\":\"x\\n\",\"stream\":\"stdout\",\"time\":\"2026-08-22T10:00:00Z\"}",
         ] {
-            assert_eq!(parse_prefix(line.as_bytes()), None, "{line}");
+            assert_eq!(parse_prefix(line.as_bytes(), &mut times), None, "{line}");
         }
     }
 
@@ -102,10 +105,10 @@ mod tests {
         ) {
             let mut line = format!("2026-08-22T10:00:00{fraction}Z stderr P{tags} ").into_bytes();
             let content_start = line.len();
-            let bare = parse_prefix(&line);
+            let bare = parse_prefix(&line, &mut Reader::default());
             line.extend_from_slice(&content);
             prop_assert_eq!(bare.map(|prefix| prefix.content_start), Some(content_start));
-            prop_assert_eq!(parse_prefix(&line), bare);
+            prop_assert_eq!(parse_prefix(&line, &mut Reader::default()), bare);
         }
     }
 }

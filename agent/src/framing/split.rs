@@ -4,6 +4,7 @@
 //! writes is not lost: it goes as a line of stdout without a time of its own. NULs before a line are a hole, however many.
 
 use super::{cri, docker};
+use crate::rfc3339;
 use crate::types::position::StdStream;
 
 /// A physical line whose newline has not come yet, though a whole block of it has.
@@ -71,13 +72,29 @@ impl BlockEnd {
     }
 }
 
-/// The first piece of `block`; `None` where a whole line is not there yet. `scratch` receives unescaped content.
+/// What is used for one line after the other.
+#[derive(Clone, Debug, Default)]
+pub struct Scratch {
+    /// Unescaped content.
+    text: String,
+    times: rfc3339::Reader,
+}
+
+impl Scratch {
+    /// Memory held.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        self.text.capacity()
+    }
+}
+
+/// The first piece of `block`; `None` where a whole line is not there yet. `scratch` is kept from one call to the next.
 #[must_use]
 pub fn split<'a>(
     block: &'a [u8],
     end: BlockEnd,
     mid_line: Option<MidLine>,
-    scratch: &'a mut String,
+    scratch: &'a mut Scratch,
 ) -> Option<Piece<'a>> {
     let newline = memchr::memchr(b'\n', block);
     let (line, consumed, is_whole) = match newline {
@@ -112,16 +129,16 @@ fn hole(hole_bytes: usize, consumed: usize) -> Piece<'static> {
     Piece { line, content: &[], is_end: false, consumed, mid_line: None, hole_bytes }
 }
 
-fn read_prefix<'a>(line: &'a [u8], is_whole: bool, scratch: &'a mut String) -> (MidLine, &'a [u8]) {
+fn read_prefix<'a>(line: &'a [u8], is_whole: bool, scratch: &'a mut Scratch) -> (MidLine, &'a [u8]) {
     if is_whole
         && line.first() == Some(&b'{')
-        && let Some(docker) = docker::parse_line(line, scratch)
+        && let Some(docker) = docker::parse_line(line, &mut scratch.text)
     {
         let head =
             MidLine { std_stream: docker.std_stream, is_partial: docker.is_partial, time_ns: Some(docker.time_ns) };
-        return (head, scratch.as_bytes());
+        return (head, scratch.text.as_bytes());
     }
-    match cri::parse_prefix(line) {
+    match cri::parse_prefix(line, &mut scratch.times) {
         Some(prefix) => {
             let head =
                 MidLine { std_stream: prefix.std_stream, is_partial: prefix.is_partial, time_ns: Some(prefix.time_ns) };
@@ -162,7 +179,7 @@ mod tests {
             } else {
                 BlockEnd::Open
             };
-            let mut scratch = String::new();
+            let mut scratch = Scratch::default();
             match split(block, end, mid_line, &mut scratch) {
                 Some(piece) => {
                     holes += piece.hole_bytes;

@@ -8,6 +8,7 @@ use penstock::config::LineForm;
 use penstock::framing::{cri, docker};
 use penstock::limits::LINE_BYTES_MAX;
 use penstock::parse::{ShapeContext, Shaper};
+use penstock::rfc3339;
 use penstock::send::answer;
 use penstock::sources::ebpf::{btf::Types, decode};
 use penstock::types::entry::{EnvelopeMember, Record};
@@ -81,8 +82,9 @@ pub(crate) fn loki_error(bytes: &[u8]) {
 
 /// The prefix of a CRI line is found without its content, and stands in the line.
 pub(crate) fn cri_prefix(bytes: &[u8]) {
-    if let Some(prefix) = cri::parse_prefix(bytes) {
-        assert_eq!(cri::parse_prefix(&bytes[..prefix.content_start]), Some(prefix));
+    let mut times = rfc3339::Reader::default();
+    if let Some(prefix) = cri::parse_prefix(bytes, &mut times) {
+        assert_eq!(cri::parse_prefix(&bytes[..prefix.content_start], &mut times), Some(prefix));
         let before = &bytes[..prefix.content_start];
         let tag = if prefix.is_partial { 'P' } else { 'F' };
         let start = format!(" {} {tag}", prefix.std_stream.as_str());

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 /// Name of the node.
 pub const NODE: &str = "bench-node";
 /// From one line of a container to the next, nanoseconds.
-const STEP_NS: i64 = 100_000;
+const STEP_NS: i64 = 100_019;
 /// Of so many lines one is of stderr.
 const STDERR_EVERY: u64 = 10;
 

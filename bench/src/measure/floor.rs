@@ -27,11 +27,27 @@ const BLOCK_BYTES: usize = 256 * 1024;
 /// How long the agent may take to send it all.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Bodies of pushes, as sent and before compression.
-struct Bodies {
+/// The parts, over a corpus, ready to be measured.
+pub struct Floor {
+    made: Made,
+    /// Bodies of pushes, before compression and as sent.
     plain: Vec<Vec<u8>>,
     packed: Vec<Bytes>,
+    /// The log files are in it.
+    _folder: tempfile::TempDir,
 }
+
+/// One of the parts.
+type Part = (&'static str, fn(&Floor) -> Result<()>);
+
+const PARTS: [Part; 6] = [
+    ("read", |floor| read(&floor.made, &mut |_| ())),
+    ("newlines", |floor| newlines(&floor.made)),
+    ("simd-json", |floor| json(&floor.made)),
+    ("append", |floor| append(&floor.plain)),
+    ("snappy", |floor| snappy(&floor.plain)),
+    ("socket", |floor| socket(&floor.packed)),
+];
 
 /// Plays it.
 ///
@@ -39,28 +55,18 @@ struct Bodies {
 /// Something could not be written or started.
 pub fn play(bench: &Bench, rows: &mut Rows) -> Result<()> {
     for corpus in [Corpus::Json, Corpus::Text, Corpus::Mixed] {
-        let folder = tempfile::Builder::new().prefix("floor-").tempdir_in(&bench.folder)?;
-        let made =
-            corpus::make(corpus, bench.bytes.min(BYTES_MAX), bench.seed, folder.path(), corpus::half_an_hour_ago())?;
-        let bodies = bodies(bench, &made)?;
-        let parts: [(&str, &dyn Fn() -> Result<()>); 6] = [
-            ("read", &|| read(&made, &mut |_| ())),
-            ("newlines", &|| newlines(&made)),
-            ("simd-json", &|| json(&made)),
-            ("append", &|| append(&bodies)),
-            ("snappy", &|| snappy(&bodies)),
-            ("socket", &|| socket(&bodies)),
-        ];
-        let reading = median(bench.runs, parts[0].1)?;
-        let (mut all, megabytes) = (0.0, made.bytes as f64 / 1e6);
-        for (number, (name, part)) in parts.into_iter().enumerate() {
-            let with_reading = median(bench.runs, part)?;
-            // The second and third read as well, to have something to look at.
-            let seconds = if matches!(number, 1 | 2) { (with_reading - reading).max(1e-9) } else { with_reading };
-            all += seconds;
-            tell(rows, name, corpus, megabytes / seconds)?;
+        let floor = Floor::prepare(bench, corpus)?;
+        let runs = (0..bench.runs).map(|_| floor.seconds()).collect::<Result<Vec<_>>>()?;
+        let median = |of: &dyn Fn(&[f64; PARTS.len()]) -> f64| {
+            let mut seconds: Vec<f64> = runs.iter().map(of).collect();
+            seconds.sort_by(f64::total_cmp);
+            seconds[seconds.len() / 2]
+        };
+        let megabytes = floor.megabytes();
+        for (number, (name, _)) in PARTS.iter().enumerate() {
+            tell(rows, name, corpus, megabytes / median(&|seconds| seconds[number]))?;
         }
-        tell(rows, "all parts", corpus, megabytes / all)?;
+        tell(rows, "all parts", corpus, megabytes / median(&|seconds| seconds.iter().sum()))?;
     }
     Ok(())
 }
@@ -75,8 +81,51 @@ fn tell(rows: &mut Rows, target: &str, corpus: Corpus, mb_per_cpu_s: f64) -> Res
     })
 }
 
+impl Floor {
+    /// Writes log files, and has the agent send them.
+    ///
+    /// # Errors
+    /// Something could not be written or started.
+    pub fn prepare(bench: &Bench, corpus: Corpus) -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("floor-").tempdir_in(&bench.folder)?;
+        let bytes = bench.bytes.min(BYTES_MAX);
+        let made = corpus::make(corpus, bytes, bench.seed, folder.path(), corpus::half_an_hour_ago())?;
+        let packed = bodies(bench, &made)?;
+        let unpack =
+            |body: &Bytes| snap::raw::Decoder::new().decompress_vec(body).context("a body that is no snappy block");
+        let plain = packed.iter().map(unpack).collect::<Result<_>>()?;
+        Ok(Self { made, plain, packed, _folder: folder })
+    }
+
+    /// MB of log files for a second of processor time, all parts one after the other, now.
+    ///
+    /// # Errors
+    /// Something could not be read.
+    pub fn mb_per_cpu_s(&self) -> Result<f64> {
+        Ok(self.megabytes() / self.seconds()?.iter().sum::<f64>())
+    }
+
+    fn megabytes(&self) -> f64 {
+        self.made.bytes as f64 / 1e6
+    }
+
+    /// Processor time of each part, seconds.
+    fn seconds(&self) -> Result<[f64; PARTS.len()]> {
+        let mut seconds = [0.0; PARTS.len()];
+        for ((_, part), seconds) in PARTS.iter().zip(&mut seconds) {
+            let begun = clock::thread_cpu();
+            part(self)?;
+            *seconds = (clock::thread_cpu() - begun).as_secs_f64();
+        }
+        // The second and third read as well, to have something to look at.
+        let [reading, newlines, json, ..] = &mut seconds;
+        [newlines, json].into_iter().for_each(|part| *part = (*part - *reading).max(1e-9));
+        Ok(seconds)
+    }
+}
+
 /// What the agent sends of these files.
-fn bodies(bench: &Bench, made: &Made) -> Result<Bodies> {
+fn bodies(bench: &Bench, made: &Made) -> Result<Vec<Bytes>> {
     let folder = tempfile::Builder::new().prefix("run-").tempdir_in(&bench.folder)?;
     let runtime = Runtime::new()?;
     let sink = runtime.block_on(Sink::start())?;
@@ -89,22 +138,7 @@ fn bodies(bench: &Bench, made: &Made) -> Result<Bodies> {
         std::thread::sleep(Duration::from_millis(50));
     }
     running.stop(PATIENCE)?;
-    let packed = sink.bodies();
-    let unpack =
-        |body: &Bytes| snap::raw::Decoder::new().decompress_vec(body).context("a body that is no snappy block");
-    Ok(Bodies { plain: packed.iter().map(unpack).collect::<Result<_>>()?, packed })
-}
-
-/// Processor time of this thread, seconds; the median of some runs.
-fn median(runs: usize, part: &dyn Fn() -> Result<()>) -> Result<f64> {
-    let mut seconds = Vec::new();
-    for _ in 0..runs {
-        let begun = clock::thread_cpu();
-        part()?;
-        seconds.push((clock::thread_cpu() - begun).as_secs_f64());
-    }
-    seconds.sort_by(f64::total_cmp);
-    Ok(seconds[seconds.len() / 2])
+    Ok(sink.bodies())
 }
 
 fn read(made: &Made, take: &mut dyn FnMut(&mut [u8])) -> Result<()> {
@@ -147,9 +181,9 @@ fn json(made: &Made) -> Result<()> {
     Ok(())
 }
 
-fn append(bodies: &Bodies) -> Result<()> {
-    let mut buffer = Vec::with_capacity(bodies.plain.iter().map(Vec::len).max().unwrap_or(0));
-    for body in &bodies.plain {
+fn append(plain: &[Vec<u8>]) -> Result<()> {
+    let mut buffer = Vec::with_capacity(plain.iter().map(Vec::len).max().unwrap_or(0));
+    for body in plain {
         buffer.clear();
         buffer.extend_from_slice(body);
         std::hint::black_box(&buffer);
@@ -157,17 +191,17 @@ fn append(bodies: &Bodies) -> Result<()> {
     Ok(())
 }
 
-fn snappy(bodies: &Bodies) -> Result<()> {
-    let longest = bodies.plain.iter().map(Vec::len).max().unwrap_or(0);
+fn snappy(plain: &[Vec<u8>]) -> Result<()> {
+    let longest = plain.iter().map(Vec::len).max().unwrap_or(0);
     let (mut encoder, mut packed) = (snap::raw::Encoder::new(), vec![0; snap::raw::max_compress_len(longest)]);
-    for body in &bodies.plain {
+    for body in plain {
         std::hint::black_box(encoder.compress(body, &mut packed)?);
     }
     Ok(())
 }
 
 /// The thread that reads is not counted.
-fn socket(bodies: &Bodies) -> Result<()> {
+fn socket(packed: &[Bytes]) -> Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let mut connection = TcpStream::connect(listener.local_addr()?)?;
     let (mut other, _) = listener.accept()?;
@@ -176,7 +210,7 @@ fn socket(bodies: &Bodies) -> Result<()> {
             let mut buffer = vec![0; BLOCK_BYTES];
             while other.read(&mut buffer).is_ok_and(|length| length > 0) {}
         });
-        for body in &bodies.packed {
+        for body in packed {
             connection.write_all(body)?;
         }
         drop(connection);

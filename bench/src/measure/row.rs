@@ -24,7 +24,7 @@ pub struct Row {
     pub mb_per_s: Option<f64>,
     /// The same a second of processor time, of its own and of the kernel for it.
     pub mb_per_cpu_s: Option<f64>,
-    /// `mb_per_cpu_s` over that of the floor in this run.
+    /// `mb_per_cpu_s` over that of the floor, measured just before; the median of the runs.
     pub floor_share: Option<f64>,
     /// Processor time over time.
     pub cores: Option<f64>,
@@ -97,13 +97,6 @@ impl Rows {
         self.file.write_all(&line).context("appending to results.jsonl")?;
         self.told.push(row);
         Ok(())
-    }
-
-    /// The floor of a corpus in this run, MB per second of processor time.
-    #[must_use]
-    pub fn floor(&self, corpus: &str) -> Option<f64> {
-        let is_it = |row: &&Row| row.scenario == "floor" && row.target == "all parts" && row.corpus == corpus;
-        self.told.iter().rev().find(is_it)?.mb_per_cpu_s
     }
 }
 

@@ -5,6 +5,7 @@
 
 use super::Bench;
 use super::corpus::{self, Corpus, Made};
+use super::floor::Floor;
 use super::row::{Row, Rows};
 use super::target::{Target, receiver};
 use crate::clock;
@@ -26,6 +27,8 @@ struct Run {
     doubled: u64,
     wire_bytes: u64,
     requests: u64,
+    /// What the parts alone did just before, MB for a second of processor time.
+    floor: Option<f64>,
 }
 
 /// Plays it.
@@ -36,11 +39,15 @@ pub fn play(bench: &Bench, rows: &mut Rows) -> Result<()> {
     for corpus in [Corpus::Json, Corpus::Text, Corpus::Mixed, Corpus::ManyFiles] {
         let folder = tempfile::Builder::new().prefix("tail-").tempdir_in(&bench.folder)?;
         let made = corpus::make(corpus, bench.bytes, bench.seed, folder.path(), corpus::half_an_hour_ago())?;
-        // One after the other, so that what else the machine does meets them all.
+        // Many small files are no other input for the parts alone.
+        let floor = (corpus != Corpus::ManyFiles).then(|| Floor::prepare(bench, corpus)).transpose()?;
+        // One after the other, so that what else the machine does meets them all; the floor before each.
         let mut runs = vec![Vec::new(); bench.targets.len()];
         for _ in 0..bench.runs {
             for (target, runs) in bench.targets.iter().zip(&mut runs) {
-                runs.push(run(bench, target, &made).with_context(|| format!("{}, {}", target.name(), corpus.name()))?);
+                let floor = floor.as_ref().map(Floor::mb_per_cpu_s).transpose()?;
+                let run = run(bench, target, &made);
+                runs.push(Run { floor, ..run.with_context(|| format!("{}, {}", target.name(), corpus.name()))? });
             }
         }
         for (target, runs) in bench.targets.iter().zip(runs) {
@@ -78,6 +85,7 @@ fn run(bench: &Bench, target: &Target, made: &Made) -> Result<Run> {
         doubled: stats.entries_received_twice,
         wire_bytes: stats.body_bytes,
         requests: stats.requests,
+        floor: None,
     })
 }
 
@@ -87,6 +95,9 @@ fn tell(target: &Target, corpus: Corpus, made: &Made, mut runs: Vec<Run>, rows: 
         bail!("no runs");
     };
     let megabytes = made.bytes as f64 / 1e6;
+    let mut shares: Vec<f64> = runs.iter().filter_map(|run| Some(megabytes / run.cpu_seconds / run.floor?)).collect();
+    shares.sort_by(f64::total_cmp);
+    let floor_share = shares.get(shares.len() / 2).copied();
     let per_cpu_s = megabytes / run.cpu_seconds;
     let spread = [run.cpu_seconds / slowest.cpu_seconds, run.cpu_seconds / fastest.cpu_seconds];
     rows.tell(Row {
@@ -96,7 +107,7 @@ fn tell(target: &Target, corpus: Corpus, made: &Made, mut runs: Vec<Run>, rows: 
         capture: Some("file".into()),
         mb_per_s: Some(megabytes / run.seconds),
         mb_per_cpu_s: Some(per_cpu_s),
-        floor_share: rows.floor(corpus.name()).map(|floor| per_cpu_s / floor),
+        floor_share,
         cores: Some(run.cpu_seconds / run.seconds),
         rss_mib: Some(run.peak_bytes as f64 / f64::from(1 << 20)),
         lines: Some(made.lines),
