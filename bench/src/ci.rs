@@ -5,6 +5,7 @@
 
 use crate::agent::project;
 use crate::ebpf::Rebuilt;
+use crate::measure::guard;
 use crate::{clock, cri, ebpf, vm};
 use anyhow::{Context, Result, bail};
 use std::process::Command;
@@ -32,6 +33,7 @@ pub fn run() -> Result<()> {
     step("cargo", &["xtask", "ebpf", "--check"])?;
     rebuilt_programs()?;
     step("cargo", &["xtask", "test"])?;
+    step_unless(guard::missing(), &["xtask", "bench", "--guard"])?;
     step("cargo", &["xtask", "demo", "--seconds", "5", "--no-containerd"])?;
     step("cargo", &[&["xtask", "soak"][..], &SOAK, &["--small", "--debug"]].concat())?;
     step_unless(cri::missing(), &["xtask", "e2e"])?;

@@ -13,6 +13,7 @@ pub mod hot_path;
 pub mod idle;
 pub mod latency;
 pub mod limits;
+pub mod micro;
 pub mod overhead;
 pub mod report;
 pub mod row;
@@ -20,6 +21,7 @@ pub mod sink;
 pub mod steady;
 pub mod tail;
 pub mod target;
+pub mod tune;
 
 use crate::agent::{self, project};
 use anyhow::{Context, Result, ensure};
@@ -66,6 +68,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario { name: "idle", what: "containers that write nothing", play: idle::play },
     Scenario { name: "limits", what: "45 MB/s offered where 30 are allowed", play: limits::play },
     Scenario { name: "fleet", what: "10, 100, 1,000 agents before one limit, simulated", play: fleet::play_scenario },
+    Scenario { name: "micro", what: "the hot rooms alone, by criterion", play: micro::play },
 ];
 
 /// The arguments of `cargo xtask bench`.
@@ -97,6 +100,15 @@ pub struct BenchArgs {
     /// Write a report of this run, with plots, to target/bench/report
     #[arg(long)]
     pub report: bool,
+    /// Instead of measuring: search the settings that suit this node
+    #[arg(long, conflicts_with = "guard")]
+    pub tune: bool,
+    /// With --tune: what is to be good
+    #[arg(long, value_enum, default_value_t = tune::Aim::Cpu, requires = "tune")]
+    pub aim: tune::Aim,
+    /// With --tune --aim cpu: the load, MB of log files a second
+    #[arg(long, default_value_t = 10.0, requires = "tune")]
+    pub load: f64,
     /// Instead of measuring: count the instructions of the data path, and compare with the committed figures
     #[arg(long)]
     pub guard: bool,

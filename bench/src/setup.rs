@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// A program, Debian's package that has it, and what for.
-const NEEDED: [(&str, &str, &str); 16] = [
+const NEEDED: [(&str, &str, &str); 17] = [
     ("cc", "gcc", "building"),
     ("containerd", "containerd", "real containers"),
     ("ctr", "containerd", "real containers"),
@@ -26,6 +26,7 @@ const NEEDED: [(&str, &str, &str); 16] = [
     ("qemu-system-x86_64", "qemu-system-x86", "the kernel matrix"),
     ("cpio", "cpio", "the kernel matrix"),
     ("gzip", "gzip", "the kernel matrix"),
+    ("valgrind", "valgrind", "counting instructions"),
     ("objcopy", "binutils", "the kernel matrix"),
     ("/usr/share/keyrings/debian-archive-keyring.gpg", "debian-archive-keyring", "the kernel matrix"),
 ];

@@ -5,7 +5,7 @@ use clap::{Parser, Subcommand};
 use penstock_bench::demo::DemoArgs;
 use penstock_bench::e2e::E2eArgs;
 use penstock_bench::ebpf::EbpfArgs;
-use penstock_bench::measure::{self, BenchArgs, guard};
+use penstock_bench::measure::{self, BenchArgs, guard, tune};
 use penstock_bench::producer::{self, ProducerArgs};
 use penstock_bench::receiver::{Receiver, ReceiverConfig};
 use penstock_bench::runtime::logger::{self, LoggerArgs};
@@ -68,6 +68,7 @@ fn main() -> Result<ExitCode> {
             e2e::run(&args, &runtime.block_on(Receiver::start(ReceiverConfig::default()))?)?
         }
         Chore::Bench(args) if args.guard => guard::run(args.write)?,
+        Chore::Bench(args) if args.tune => tune::run(args.aim, args.load, args.seed).map(|()| true)?,
         Chore::Bench(args) => match agent::run_optimised()? {
             Some(held) => held,
             None => measure::run(&args).map(|()| true)?,

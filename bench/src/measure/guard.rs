@@ -1,18 +1,19 @@
 //! The regression guard: instructions of the data path for a line, counted by callgrind, against the committed figures.
 //!
 //! In: the program `penstock-hot-path`, `bench/hot-path.json`. Out: one row a corpus, and whether it holds. Never: seconds; the
-//! same code takes the same instructions on a busy machine. Another compiler, or a processor with other vector instructions,
-//! takes others: then the figures are written anew (`--write`).
+//! same code takes the same instructions on a busy machine. They are those of the build that the tests use, as a release takes
+//! CI too long: more than in a release, but a copy, an allocation or a look more for each line shows just so.
 
 use super::corpus::Corpus;
 use crate::agent::project;
+use crate::cri::find_program;
 use anyhow::{Context, Result, ensure};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// How many more than committed are taken for noise.
-const MORE_MAX: f64 = 0.03;
+/// How many more than committed are let pass: another compiler, or a processor with other vector instructions, takes some others.
+const MORE_MAX: f64 = 0.1;
 /// Log files of two sizes, bytes: the difference is free of what a start takes.
 const SIZES: [u64; 2] = [2_000_000, 6_000_000];
 /// What is counted.
@@ -56,13 +57,19 @@ pub fn run(writes: bool) -> Result<bool> {
     Ok(holds)
 }
 
+/// What is missing to count, if anything.
+#[must_use]
+pub fn missing() -> Option<String> {
+    find_program("valgrind").is_none().then(|| "valgrind is not installed".to_owned())
+}
+
 fn build() -> Result<PathBuf> {
-    let cargo = ["build", "--quiet", "--profile", "guard", "--package", "penstock-bench", "--bin", "penstock-hot-path"];
+    let cargo = ["build", "--quiet", "--package", "penstock-bench", "--bin", "penstock-hot-path"];
     let status = Command::new("cargo").current_dir(project()).args(cargo).status().context("starting cargo")?;
     ensure!(status.success(), "building penstock-hot-path failed ({status})");
     let program = std::env::current_exe().context("looking for this program")?;
     let profiles = program.parent().and_then(Path::parent).context("this program is in no target folder")?;
-    Ok(profiles.join("guard/penstock-hot-path"))
+    Ok(profiles.join("debug/penstock-hot-path"))
 }
 
 fn instructions_per_line(program: &Path, corpus: Corpus) -> Result<f64> {

@@ -54,7 +54,10 @@ fn name(row: &Row) -> String {
 }
 
 /// One bar a row, from the top down.
-fn plot(path: &Path, title: &str, bars: &[(String, f64)]) -> Result<()> {
+///
+/// # Errors
+/// Those of the file system, and of the library.
+pub(super) fn plot(path: &Path, title: &str, bars: &[(String, f64)]) -> Result<()> {
     let height = 90 + BAR_HEIGHT * u32::try_from(bars.len())?;
     let area = SVGBackend::new(path, (WIDTH, height)).into_drawing_area();
     area.fill(&WHITE).map_err(drawing)?;

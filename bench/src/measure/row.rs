@@ -62,6 +62,8 @@ pub struct Row {
     pub jain: Option<f64>,
     /// From a change of the fleet until it was even again, seconds.
     pub converged_s: Option<f64>,
+    /// What one takes, nanoseconds.
+    pub ns_each: Option<f64>,
     /// What a call takes longer, nanoseconds.
     pub more_ns: Option<f64>,
     /// Smallest and largest of the runs over the median, of `mb_per_cpu_s` or `cores`.
@@ -141,6 +143,7 @@ fn text(row: &Row) -> String {
     add(row.refused_share.map(|share| share * 100.0), 1, "% refused");
     add(row.jain, 3, "fairness");
     add(row.converged_s, 0, "s to converge");
+    add(row.ns_each, 1, "ns");
     add(row.more_ns, 0, "ns more");
     if let Some([least, most]) = row.spread {
         text.push_str(&format!("  (runs: {:.0} to {:.0} % of that)", least * 100.0, most * 100.0));

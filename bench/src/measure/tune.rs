@@ -1,0 +1,120 @@
+//! `cargo xtask bench --tune`: which settings suit this node, for a stated aim.
+//!
+//! In: the aim, the load. Out: what was tried, a plot, the lines to paste, and how sure they are. Never: a better setting than
+//! the spread of the repeats allows to tell, or more than [`TIME_MAX`].
+//!
+//! One setting after the other takes each of its values while the others stay; the best so far is measured again beside each, as
+//! the machine's speed changes. At the end the best and the defaults take turns.
+
+mod candidate;
+mod trial;
+
+use super::report;
+use crate::scenarios::stage::median;
+use crate::{agent, clock};
+use anyhow::Result;
+use candidate::{Candidate, SETTINGS};
+use std::time::Duration;
+use trial::Trial;
+
+/// Nothing new is tried after this time; the last comparison comes then.
+const SEARCH_MAX: Duration = Duration::from_secs(200);
+/// The whole takes about so long at the most.
+pub const TIME_MAX: Duration = Duration::from_secs(300);
+/// Takes of the last comparison, each with the best and with the defaults.
+const REPEATS: usize = 5;
+/// What is not better by this factor is no better: another run would say otherwise.
+const BETTER: f64 = 0.97;
+
+/// What is to be small, or large.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Aim {
+    /// Processor time at a steady load
+    Cpu,
+    /// Time from a line's write to its arrival, of 99 of 100 lines
+    Latency,
+    /// Time to catch up on what is there
+    Throughput,
+}
+
+/// One thing that was tried.
+struct Tried {
+    candidate: Candidate,
+    /// In the aim's unit; less is better.
+    figure: f64,
+    /// Over that of the best then, measured beside it.
+    ratio: f64,
+}
+
+/// Searches, and tells what it found.
+///
+/// # Errors
+/// The agent cannot be built or started.
+pub fn run(aim: Aim, megabytes_per_s: f64, seed: u64) -> Result<()> {
+    println!("building the agent, optimised …");
+    let program = agent::build(true)?;
+    let folder = agent::project().join("target/bench/tune");
+    std::fs::create_dir_all(&folder)?;
+    let begun = clock::monotonic();
+    let mut trial = Trial::set(aim, &program, &folder, megabytes_per_s, seed)?;
+    println!("── tune: {} ({})", trial.what(), trial.witness());
+    let (best, tried) = search(&mut trial, begun)?;
+    let (defaults, found) = compare(&mut trial, best)?;
+    println!("   {} s", (clock::monotonic() - begun).as_secs());
+    let bars: Vec<_> = tried.iter().map(|one| (one.candidate.to_string(), one.figure)).collect();
+    report::plot(&folder.join("tried.svg"), trial.what(), &bars)?;
+    println!("   plot: {}", folder.join("tried.svg").display());
+    verdict(best, &defaults, &found, trial.unit());
+    Ok(())
+}
+
+fn search(trial: &mut Trial, begun: Duration) -> Result<(Candidate, Vec<Tried>)> {
+    let mut best = Candidate::default();
+    let mut tried = Vec::new();
+    let of_use: Vec<_> = SETTINGS.iter().enumerate().filter(|(_, setting)| trial.is_of_use(setting)).collect();
+    for (place, setting) in of_use {
+        for candidate in best.with_each(place) {
+            if clock::monotonic() - begun > SEARCH_MAX {
+                println!("   {}: not all was tried, for lack of time", setting.key);
+                break;
+            }
+            let beside = trial.run(&best)?;
+            let figure = trial.run(&candidate)?;
+            let ratio = figure / beside;
+            println!("   {candidate}: {figure:.3} {}, {ratio:.2} of the best before", trial.unit());
+            tried.push(Tried { candidate, figure, ratio });
+        }
+        let here = tried.iter().filter(|one| one.candidate.differs_from(&best, place));
+        if let Some(better) = here.filter(|one| one.ratio < BETTER).min_by(|a, b| a.ratio.total_cmp(&b.ratio)) {
+            best = better.candidate;
+        }
+    }
+    Ok((best, tried))
+}
+
+/// Figures of the defaults and of the best, in turn.
+fn compare(trial: &mut Trial, best: Candidate) -> Result<(Vec<f64>, Vec<f64>)> {
+    let (mut defaults, mut found) = (Vec::new(), Vec::new());
+    for _ in 0..REPEATS {
+        defaults.push(trial.run(&Candidate::default())?);
+        found.push(trial.run(&best)?);
+    }
+    Ok((defaults, found))
+}
+
+fn verdict(best: Candidate, defaults: &[f64], found: &[f64], unit: &str) {
+    let ratios: Vec<f64> = found.iter().zip(defaults).map(|(found, default)| found / default).collect();
+    let least = ratios.iter().copied().fold(f64::MAX, f64::min);
+    let most = ratios.iter().copied().fold(0.0, f64::max);
+    println!(
+        "   defaults: median {:.3} {unit}; best: median {:.3} {unit}; {REPEATS} times in turn, ratio {:.2} ({least:.2} to {most:.2})",
+        median(defaults.to_vec()),
+        median(found.to_vec()),
+        median(ratios.clone()),
+    );
+    if best == Candidate::default() || most >= 1.0 {
+        println!("   no setting is surely better than the defaults here: leave them");
+        return;
+    }
+    println!("   better in each of the {REPEATS}; paste into the configuration:\n\n{}", best.yaml());
+}
