@@ -3,15 +3,18 @@
 //! In: 45 MB/s for a limit of 30. Out: how much of the limit was used, refusals, how late the quiet pods' lines were. Never:
 //! a setting that is not the default.
 
+mod loud;
+
 use super::Bench;
-use super::row::{Row, Rows};
+use super::row::{Row, Rows, share};
 use super::steady::counted_bytes_per_line;
 use crate::clock;
 use crate::producer::lines::Kind;
 use crate::receiver::{Limits, StoredEntry};
 use crate::runtime::{Format, Rotation};
 use crate::scenarios::stage::{Stage, quantile};
-use anyhow::Result;
+use anyhow::{Context as _, Result};
+use loud::Loud;
 use std::time::Duration;
 
 /// Bytes a second, as Loki counts them.
@@ -31,7 +34,8 @@ pub fn play(bench: &Bench, rows: &mut Rows) -> Result<()> {
     stage.start_agent()?;
     let counted = counted_bytes_per_line(&mut stage)?;
     stage.start_containers(Format::Containerd, &vec![(Kind::Heimdall, QUIET_RATE); QUIET])?;
-    stage.start_containers(Format::Containerd, &[(Kind::Aigateway, OFFERED / counted)])?;
+    let file = stage.create_logs(Kind::Aigateway, 1)?.pop().context("one log file")?;
+    let loud = Loud::start(file, Kind::Aigateway, bench.seed, OFFERED / counted);
     // The burst that the tenant may send goes first.
     stage.pass(Duration::from_secs(15), |_| ())?;
     let (from_ns, before) = (clock::wall_ns(), stage.receiver.stats());
@@ -39,8 +43,9 @@ pub fn play(bench: &Bench, rows: &mut Rows) -> Result<()> {
     stage.pass(bench.time, |bytes| resident_bytes = resident_bytes.max(bytes))?;
     let (until_ns, after) = (clock::wall_ns(), stage.receiver.stats());
     stage.pass(Duration::from_secs(5), |_| ())?;
-    let (lines, _) = stage.stop_containers()?;
-    stage.drain(lines, Duration::from_secs(60), |_| ())?;
+    let loud_lines = loud.stop()?;
+    let lines = stage.stop_containers()?.0 + loud_lines;
+    stage.drain(lines, Duration::from_secs(120), |_| ())?;
     let is_quiet = |entry: &StoredEntry| entry.labels.get("app").is_some_and(|app| app == Kind::Heimdall.name());
     let lags_ms = stage.lags_ms(&(from_ns..until_ns), is_quiet);
     let tally = stage.finish()?;
@@ -59,9 +64,14 @@ pub fn play(bench: &Bench, rows: &mut Rows) -> Result<()> {
         counted_mb_per_s: Some(per_s / 1e6),
         limit_share: Some(per_s / Limits::default().ingestion_rate as f64),
         requests_per_s: Some((after.requests - before.requests) as f64 / seconds),
-        lost: Some(tally.lost),
-        doubled: Some(tally.doubled),
+        // The loud pod's lines are in no ledger.
+        lost: Some(tally.lost + loud_lines.saturating_sub(tally.foreign)),
+        doubled: Some(tally.doubled + tally.foreign.saturating_sub(loud_lines)),
         refused: Some(refused(&after) - refused(&before)),
+        refused_share: Some(share(
+            (refused(&after) - refused(&before)) as f64,
+            (after.requests - before.requests) as f64,
+        )),
         lag_ms_p50: Some(quantile(&lags_ms, 0.5)),
         lag_ms_p99: Some(quantile(&lags_ms, 0.99)),
         lag_ms_max: Some(quantile(&lags_ms, 1.0)),

@@ -37,6 +37,8 @@ pub fn play(bench: &Bench, rows: &mut Rows) -> Result<()> {
 fn one(bench: &Bench, rows: &mut Rows, capture: &str, containers: usize) -> Result<()> {
     let mut stage = Stage::set(&bench.agent, bench.seed)?;
     stage.rotate(Rotation { bytes_max: 50 << 20, files_max: 5, interval: Duration::from_secs(1) });
+    // With a write for each line the containers alone need more than two cores.
+    stage.lines_per_write = 20;
     stage.settings.capture = capture.to_owned();
     stage.start_agent()?;
     let counted = counted_bytes_per_line(&mut stage)?;

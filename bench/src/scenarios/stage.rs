@@ -36,6 +36,8 @@ pub struct Stage {
     rotation: Option<Rotation>,
     /// Where entries go.
     pub receiver: Receiver,
+    /// How many lines a container writes at once that does not write very many.
+    pub lines_per_write: u64,
     /// Random choices of the scenario.
     pub rng: fastrand::Rng,
     /// Further lines of the agent's configuration.
@@ -81,6 +83,7 @@ impl Stage {
             samples: Vec::new(),
             pods: Vec::new(),
             rotation: None,
+            lines_per_write: 1,
             receiver,
             rng,
             settings,
@@ -126,7 +129,7 @@ impl Stage {
             lines,
             stderr_every: 10,
             long_every: 0,
-            lines_per_write: if rate > 5_000.0 || rate == 0.0 { 20 } else { 1 },
+            lines_per_write: if rate > 5_000.0 || rate == 0.0 { 20 } else { self.lines_per_write },
             ledger: PathBuf::new(),
         };
         self.samples.push(Sample::start(&world, &pod, &args, rotation)?);
