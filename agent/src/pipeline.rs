@@ -278,8 +278,9 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
                 gate.is_open(
                     own,
                     match own {
-                        0 if are_all_well || is_taken(container, delivery) => Share::All,
-                        0 if is_new() => Share::First,
+                        0 if is_taken(container, delivery) => Share::All,
+                        // Of these it is not known yet whether Loki takes them.
+                        0 if are_all_well || is_new() => Share::First,
                         _ => Share::Common,
                     },
                 )
@@ -359,7 +360,7 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
         // A request is built and compressed beside what waits.
         let budget = budget.saturating_sub(2 * REQUEST_BYTES_MAX).max(4 * BLOCK_BYTES);
         let is_idle = self.batch.waiting_bytes() == 0 && self.delivery.is_empty();
-        let used = self.memory_bytes().saturating_sub(self.body.capacity());
+        let used = self.memory_bytes().saturating_sub(self.body.capacity() + self.packed.capacity());
         Gate { used, budget, is_idle, own_max: 4 * self.settings.batch_bytes.max(BLOCK_BYTES) }
     }
 }

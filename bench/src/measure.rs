@@ -21,6 +21,7 @@ pub mod sink;
 pub mod steady;
 pub mod tail;
 pub mod target;
+pub mod threads;
 pub mod tune;
 
 use crate::agent::{self, project};
@@ -68,6 +69,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario { name: "idle", what: "containers that write nothing", play: idle::play },
     Scenario { name: "limits", what: "45 MB/s offered where 30 are allowed", play: limits::play },
     Scenario { name: "fleet", what: "10, 100, 1,000 agents before one limit, simulated", play: fleet::play_scenario },
+    Scenario { name: "threads", what: "catching up with more than one data thread", play: threads::play },
     Scenario { name: "micro", what: "the hot rooms alone, by criterion", play: micro::play },
 ];
 

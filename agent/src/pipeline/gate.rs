@@ -45,7 +45,7 @@ impl Gate {
 pub(super) enum Share {
     /// The loud ones, and while Loki refuses label sets, those of which it took nothing in this run: three quarters.
     Common,
-    /// The first lines of new ones, while what Loki refuses fills the common share: seven eighths.
+    /// Quiet ones of which Loki took nothing yet, and while it refuses label sets, the first lines of new ones: seven eighths.
     First,
     /// Quiet ones whose lines flow.
     All,

@@ -11,6 +11,7 @@ use super::sink::Sink;
 use super::target::settings;
 use crate::agent::AgentProcess;
 use crate::clock;
+use crate::stop;
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use std::fs::File;
@@ -133,6 +134,7 @@ fn bodies(bench: &Bench, made: &Made) -> Result<Vec<Bytes>> {
     let mut running = AgentProcess::start(&bench.agent, &settings, folder.path())?;
     let begun = clock::monotonic();
     while settings.metric("lines_total{source=\"file\"}") < made.lines as f64 {
+        stop::check()?;
         running.check()?;
         ensure!(clock::monotonic() - begun < PATIENCE, "the agent did not send all within {PATIENCE:?}");
         std::thread::sleep(Duration::from_millis(50));

@@ -9,6 +9,7 @@ use super::floor::Floor;
 use super::row::{Row, Rows};
 use super::target::{Target, receiver};
 use crate::clock;
+use crate::stop;
 use crate::store::Store as _;
 use anyhow::{Context as _, Result, bail};
 use std::time::Duration;
@@ -66,6 +67,7 @@ fn run(bench: &Bench, target: &Target, made: &Made) -> Result<Run> {
     let (mut arrived, mut arrived_at) = (0, begun);
     while arrived < made.lines {
         std::thread::sleep(Duration::from_millis(10));
+        stop::check()?;
         running.check()?;
         let now = receiver.count().lines;
         if now > arrived {

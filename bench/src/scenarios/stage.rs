@@ -11,6 +11,7 @@ use crate::producer::lines::Kind;
 use crate::receiver::{Receiver, ReceiverConfig, StoredEntry};
 use crate::runtime::{Format, Rotation};
 use crate::sample::{Sample, SampleWorld};
+use crate::stop;
 use crate::store::Store;
 use crate::tally::{Tally, Written};
 use anyhow::{Context, Result, ensure};
@@ -234,11 +235,12 @@ impl Stage {
     /// Lets time pass, while `look` is told every 100 ms how much memory the agent has.
     ///
     /// # Errors
-    /// The agent ended by itself.
+    /// The agent ended by itself; SIGINT or SIGTERM came.
     pub fn pass(&mut self, time: Duration, mut look: impl FnMut(u64)) -> Result<()> {
         let begun = clock::monotonic();
         while let Some(left) = time.checked_sub(clock::monotonic() - begun).filter(|left| !left.is_zero()) {
             std::thread::sleep(left.min(Duration::from_millis(100)));
+            stop::check()?;
             if let Some(agent) = &mut self.agent {
                 agent.check()?;
                 look(agent.resident_bytes());

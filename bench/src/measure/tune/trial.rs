@@ -12,6 +12,7 @@ use crate::measure::target::{receiver, settings};
 use crate::producer::lines::Kind;
 use crate::runtime::{Format, Rotation};
 use crate::scenarios::stage::{Stage, quantile};
+use crate::stop;
 use crate::store::Store as _;
 use anyhow::{Result, ensure};
 use std::path::{Path, PathBuf};
@@ -128,6 +129,7 @@ fn catch_up(program: &Path, folder: &Path, made: &Made, candidate: &Candidate) -
     let begun = clock::monotonic();
     let mut agent = AgentProcess::start(program, &settings, folder.path())?;
     while receiver.count().lines < made.lines {
+        stop::check()?;
         agent.check()?;
         ensure!(clock::monotonic() - begun < PATIENCE, "not all lines arrived within {PATIENCE:?}");
         std::thread::sleep(Duration::from_millis(5));

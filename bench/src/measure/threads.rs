@@ -1,0 +1,78 @@
+//! Whether more data threads do more: catching up, into a sink that takes next to nothing of the processor.
+//!
+//! In: a thousand files, as many pods. Out: MB a second with one and with two data threads. Never: a receiver that needs the
+//! processor which the second thread is to have.
+
+use super::Bench;
+use super::corpus::{self, Corpus, Made};
+use super::row::{Row, Rows};
+use super::sink::Sink;
+use super::target::settings;
+use crate::agent::AgentProcess;
+use crate::clock;
+use crate::stop;
+use anyhow::{Result, ensure};
+use std::time::Duration;
+use tokio::runtime::Runtime;
+
+const THREADS: [usize; 2] = [1, 2];
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Time and processor time, seconds.
+#[derive(Clone, Copy)]
+struct Run {
+    seconds: f64,
+    cpu_seconds: f64,
+}
+
+/// Plays it.
+///
+/// # Errors
+/// Something could not be written or started.
+pub fn play(bench: &Bench, rows: &mut Rows) -> Result<()> {
+    let folder = tempfile::Builder::new().prefix("threads-").tempdir_in(&bench.folder)?;
+    let corpus = Corpus::ManyFiles;
+    let made = corpus::make(corpus, bench.bytes, bench.seed, folder.path(), corpus::half_an_hour_ago())?;
+    let mut runs = [Vec::new(), Vec::new()];
+    for _ in 0..bench.runs {
+        for (threads, runs) in THREADS.into_iter().zip(&mut runs) {
+            runs.push(run(bench, &made, threads)?);
+        }
+    }
+    for (threads, mut runs) in THREADS.into_iter().zip(runs) {
+        runs.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
+        let (run, megabytes) = (runs[runs.len() / 2], made.bytes as f64 / 1e6);
+        let spread = [run.seconds / runs[runs.len() - 1].seconds, run.seconds / runs[0].seconds];
+        rows.tell(Row {
+            scenario: "threads".into(),
+            target: format!("{threads} threads"),
+            corpus: corpus.name().into(),
+            capture: Some("file".into()),
+            mb_per_s: Some(megabytes / run.seconds),
+            mb_per_cpu_s: Some(megabytes / run.cpu_seconds),
+            cores: Some(run.cpu_seconds / run.seconds),
+            spread: Some(spread),
+            ..Row::default()
+        })?;
+    }
+    Ok(())
+}
+
+fn run(bench: &Bench, made: &Made, threads: usize) -> Result<Run> {
+    let folder = tempfile::Builder::new().prefix("run-").tempdir_in(&bench.folder)?;
+    let runtime = Runtime::new()?;
+    let sink = runtime.block_on(Sink::start())?;
+    let mut settings = settings(made, folder.path(), &sink.url(), "file")?;
+    settings.more = format!("performance: {{threads: {threads}}}\n");
+    let begun = clock::monotonic();
+    let mut agent = AgentProcess::start(&bench.agent, &settings, folder.path())?;
+    while settings.metric("lines_total{source=\"file\"}") < made.lines as f64 {
+        stop::check()?;
+        agent.check()?;
+        ensure!(clock::monotonic() - begun < PATIENCE, "the agent did not read all within {PATIENCE:?}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let run = Run { seconds: (clock::monotonic() - begun).as_secs_f64(), cpu_seconds: agent.cpu()?.as_secs_f64() };
+    agent.stop(PATIENCE)?;
+    Ok(run)
+}
