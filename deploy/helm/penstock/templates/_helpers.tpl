@@ -85,7 +85,7 @@ capabilities:
     # /proc/PID/fd of others: which process holds which pipe.
     - SYS_PTRACE
     {{- end }}
-    # Log files of any owner, and that with SYS_PTRACE.
+    # Log files of any owner; with SYS_PTRACE also /proc/PID/fd.
     - DAC_READ_SEARCH
     {{- range .Values.leastPrivilegeExtra }}
     - {{ . }}
