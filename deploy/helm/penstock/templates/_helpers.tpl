@@ -91,7 +91,7 @@ capabilities:
     - {{ . }}
     {{- end }}
 {{- if include "penstock.captures" . }}
-# Older runtimes' default profile refuses bpf and perf_event_open to whoever lacks SYS_ADMIN.
+# Older runtimes' default profile (containerd until late 1.6) refuses bpf to whoever lacks SYS_ADMIN.
 seccompProfile:
   type: Unconfined
 {{- if semverCompare ">=1.30.0-0" .Capabilities.KubeVersion.Version }}
