@@ -1,13 +1,15 @@
 //! Entries and requests in the form that Loki takes: protobuf, then one snappy block.
 //!
 //! In: time, line and metadata of an entry; later, runs of encoded entries by label set. Out: bytes appended to
-//! a buffer of the caller. Never: a second encoding of an entry; a request is a concatenation.
+//! a buffer of the caller; the snappy block of a request. Never: a second encoding of an entry; a request is a concatenation.
 //!
 //! Source: Loki 3.5.1 `pkg/push/push.proto`: `PushRequest{streams=1}`, `StreamAdapter{labels=1, entries=2}`,
 //! `EntryAdapter{timestamp=1 Timestamp{seconds=1, nanos=2}, line=2, structuredMetadata=3}`.
 
+mod pack;
 mod walk;
 
+pub use pack::Packer;
 pub use walk::{Entries, EntryPlace, entries};
 
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
@@ -87,22 +89,33 @@ pub fn stream_bytes(labels_bytes: usize, entries_bytes: usize) -> usize {
     delimited_bytes(delimited_bytes(labels_bytes) + entries_bytes)
 }
 
-/// Appends a `PushRequest`. Each part is a label set and runs of encoded entries, any number of entries in
-/// each; they are walked twice, once for their length.
-pub fn push_request<'a, E>(parts: impl IntoIterator<Item = (&'a str, E)>, out: &mut Vec<u8>)
+/// The snappy block of a `PushRequest`. Each part is a label set and runs of encoded entries, any number of entries in each;
+/// they are walked twice, once for their length.
+///
+/// # Errors
+/// When the request is larger than 4 GiB.
+pub fn push_request<'p, 'a, E>(
+    parts: impl IntoIterator<Item = (&'a str, E)> + Clone,
+    packer: &'p mut Packer,
+) -> Result<&'p [u8], CompressError>
 where
     E: Iterator<Item = &'a [u8]> + Clone,
 {
+    let bytes_of = |runs: &E| runs.clone().map(<[u8]>::len).sum::<usize>();
+    let all = parts.clone().into_iter().map(|(labels, runs)| stream_bytes(labels.len(), bytes_of(&runs)));
+    packer.begin(all.sum());
+    let mut head = Vec::new();
     for (labels, runs) in parts {
-        let entries_bytes: usize = runs.clone().map(<[u8]>::len).sum();
-        out.reserve(stream_bytes(labels.len(), entries_bytes));
-        delimited(1, delimited_bytes(labels.len()) + entries_bytes, out);
-        delimited(1, labels.len(), out);
-        out.extend_from_slice(labels.as_bytes());
+        head.clear();
+        delimited(1, delimited_bytes(labels.len()) + bytes_of(&runs), &mut head);
+        delimited(1, labels.len(), &mut head);
+        head.extend_from_slice(labels.as_bytes());
+        packer.add(&head)?;
         for run in runs {
-            out.extend_from_slice(run);
+            packer.add(run)?;
         }
     }
+    packer.finish()
 }
 
 /// A request could not be compressed. It was larger than snappy's 4 GiB, which is our mistake; a retry does not help.
@@ -112,19 +125,6 @@ pub struct CompressError {
     /// Size of the request.
     pub bytes: usize,
     source: snap::Error,
-}
-
-/// Writes the snappy block of `request` to the beginning of `out`, which grows where it is too small and never shrinks, and
-/// gives the block's length: what stands behind it is left as it is, as clearing it would cost time.
-///
-/// # Errors
-/// When `request` is larger than 4 GiB.
-pub fn snappy(request: &[u8], encoder: &mut snap::raw::Encoder, out: &mut Vec<u8>) -> Result<usize, CompressError> {
-    let room = snap::raw::max_compress_len(request.len());
-    if out.len() < room {
-        out.resize(room, 0);
-    }
-    encoder.compress(request, out).map_err(|source| CompressError { bytes: request.len(), source })
 }
 
 /// `google.protobuf.Timestamp`: seconds rounded down, so that the nanoseconds count up also before 1970.

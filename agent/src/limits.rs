@@ -64,6 +64,14 @@ pub const INSTANCE_END_GRACE: Duration = Duration::from_secs(10);
 /// A file or a ring that had something new is looked at again after this time, instead of asking for word of it, unless
 /// `performance.look_again` says otherwise.
 pub const LOOK_AGAIN: Duration = Duration::from_millis(1);
+/// Looks at busy files in each `performance.look_again`: with more files than that, each is looked at more rarely.
+pub const LOOKS_AT_ONCE: u32 = 8;
+/// How many times `performance.look_again` a busy file waits at most for its next look.
+pub const LOOK_STRETCH_MAX: u32 = 16;
+/// A look that found this much may be followed by one twice as late, and so on.
+pub const LOOK_BYTES: usize = 8 * 1024;
+/// How many times as late at most, for that reason.
+pub const LOOK_BYTES_STRETCH_MAX: u32 = 4;
 /// The longest `performance.look_again` that is accepted: a ring of 1 MiB is full after 35 ms at 30 MB/s.
 pub const LOOK_AGAIN_MAX: Duration = Duration::from_millis(100);
 /// The largest `performance.threads` that is accepted.

@@ -21,6 +21,7 @@ use crate::batch::Batch;
 use crate::batch::linger::Linger;
 use crate::checkpoint::tracker::Tracker;
 use crate::config::{Config, LineForm, Source};
+use crate::encode::Packer;
 use crate::framing::split::Scratch;
 use crate::limits::{BLOCK_BYTES, REQUEST_BYTES_MAX};
 use crate::metrics::Metrics;
@@ -154,9 +155,7 @@ pub struct Pipeline<D: Disk, T: Tap = Absent> {
     block: Vec<u8>,
     scratch: Scratch,
     metadata: Vec<u8>,
-    body: Vec<u8>,
-    packed: Vec<u8>,
-    encoder: snap::raw::Encoder,
+    packer: Packer,
     events: Vec<Event>,
     open_bytes: usize,
     counts: ship::Counts,
@@ -204,9 +203,7 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
             block: vec![0; BLOCK_BYTES],
             scratch: Scratch::default(),
             metadata: Vec::new(),
-            body: Vec::new(),
-            packed: Vec::new(),
-            encoder: snap::raw::Encoder::new(),
+            packer: Packer::default(),
             events: Vec::new(),
             open_bytes: 0,
             counts: ship::Counts::default(),
@@ -349,18 +346,17 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
     /// Bytes in all buffers whose size depends on the load.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        let bodies = self.body.capacity() + self.packed.capacity();
-        let fixed = self.block.capacity() + bodies + self.scratch.memory_bytes();
+        let fixed = self.block.capacity() + self.packer.memory_bytes() + self.scratch.memory_bytes();
         let captured = self.capture.tap_bytes + self.capture.bytes + self.capture.pending_bytes;
         fixed + captured + self.batch.memory_bytes() + self.delivery.memory_bytes() + self.open_bytes
     }
 
     fn gate(&self) -> Gate {
         let budget = usize::try_from(self.settings.memory_bytes_max).unwrap_or(usize::MAX);
-        // A request is built and compressed beside what waits.
+        // A request is compressed beside what waits, and its body is under way.
         let budget = budget.saturating_sub(2 * REQUEST_BYTES_MAX).max(4 * BLOCK_BYTES);
         let is_idle = self.batch.waiting_bytes() == 0 && self.delivery.is_empty();
-        let used = self.memory_bytes().saturating_sub(self.body.capacity() + self.packed.capacity());
+        let used = self.memory_bytes().saturating_sub(self.packer.memory_bytes());
         Gate { used, budget, is_idle, own_max: 4 * self.settings.batch_bytes.max(BLOCK_BYTES) }
     }
 }

@@ -127,12 +127,11 @@ fn entries_of(case: &Case) -> Vec<Entry> {
 }
 
 fn through_the_wire(labels: &str, time_ns: i64, line: &[u8], metadata: &[u8]) -> Entry {
-    let (mut run, mut request, mut body) = (Vec::new(), Vec::new(), Vec::new());
+    let mut run = Vec::new();
     encode::entry(&mut run, time_ns, line, metadata);
-    encode::push_request([(labels, std::iter::once(&run[..]))], &mut request);
-    let length = encode::snappy(&request, &mut snap::raw::Encoder::new(), &mut body).unwrap();
-    body.truncate(length);
-    let decoded = snap::raw::Decoder::new().decompress_vec(&body).unwrap();
+    let mut packer = encode::Packer::default();
+    let body = encode::push_request([(labels, std::iter::once(&run[..]))], &mut packer).unwrap();
+    let decoded = snap::raw::Decoder::new().decompress_vec(body).unwrap();
     let stream = PushRequest::decode(&decoded[..]).unwrap().streams.remove(0);
     let [entry] = &stream.entries[..] else { panic!("one entry") };
     let timestamp = entry.timestamp.clone().unwrap();

@@ -75,8 +75,11 @@ fn entries(c: &mut Criterion) {
             black_box(&buffer);
         });
     });
-    let (mut encoder, mut packed) = (snap::raw::Encoder::new(), Vec::new());
-    group.bench_function("snappy", |b| b.iter(|| encode::snappy(black_box(&buffer), &mut encoder, &mut packed)));
+    let mut packer = encode::Packer::default();
+    let packed = |packer: &mut encode::Packer| {
+        encode::push_request([("{}", std::iter::once(&buffer[..]))], packer).map(<[u8]>::len).unwrap_or_default()
+    };
+    group.bench_function("push_request", |b| b.iter(|| black_box(packed(&mut packer))));
     group.finish();
 }
 

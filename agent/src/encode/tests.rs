@@ -1,6 +1,6 @@
 //! What we write is what the derived messages write, and reads back.
 
-use super::{entries, entry, entry_bytes, push_request, snappy, stream_bytes};
+use super::{Packer, entries, entry, entry_bytes, push_request, stream_bytes};
 use proptest::prelude::*;
 use prost::Message;
 
@@ -79,12 +79,9 @@ fn times_at_and_before_the_epoch_are_written() {
 fn a_request_is_readable_after_snappy() {
     let mut run = Vec::new();
     entry(&mut run, 5, b"hello", &[]);
-    let mut request = Vec::new();
-    push_request([("{a=\"b\"}", std::iter::once(&run[..]))], &mut request);
-    let mut block = vec![1; 3];
-    let length = snappy(&request, &mut snap::raw::Encoder::new(), &mut block).unwrap();
-    block.truncate(length);
-    let body = snap::raw::Decoder::new().decompress_vec(&block).unwrap();
+    let mut packer = Packer::default();
+    let block = push_request([("{a=\"b\"}", std::iter::once(&run[..]))], &mut packer).unwrap();
+    let body = snap::raw::Decoder::new().decompress_vec(block).unwrap();
     let found = PushRequest::decode(&body[..]).unwrap();
     let entries = vec![message(5, "hello", &[])];
     assert_eq!(found.streams, [StreamAdapter { labels: "{a=\"b\"}".to_owned(), entries, hash: 0 }]);
@@ -139,12 +136,31 @@ proptest! {
             let (first, second) = encoded.split_at(cut.index(encoded.len() + 1));
             [first.concat(), second.concat()]
         }).collect();
-        let mut found = Vec::new();
         let parts = streams.iter().zip(&runs).map(|(stream, runs)| (stream.labels.as_str(), runs.iter().map(Vec::as_slice)));
-        push_request(parts, &mut found);
+        let mut packer = Packer::default();
+        let block = push_request(parts, &mut packer).unwrap();
+        let found = snap::raw::Decoder::new().decompress_vec(block).unwrap();
         let bytes = streams.iter().zip(&runs).map(|(stream, runs)| stream_bytes(stream.labels.len(), runs.concat().len()));
         prop_assert_eq!(found.len(), bytes.sum::<usize>());
         prop_assert_eq!(found, PushRequest { streams }.encode_to_vec());
+    }
+
+    #[test]
+    fn a_request_in_pieces_is_packed_as_the_whole(
+        lengths in proptest::collection::vec(prop_oneof![0..300usize, 60_000..70_000usize, 0..300_000usize], 0..8),
+        seed in any::<u64>(), kinds in 1..=256u16,
+    ) {
+        // From all the same byte to bytes that cannot be compressed, with one packer for two requests.
+        let mut random = fastrand::Rng::with_seed(seed);
+        let mut packer = Packer::default();
+        for _ in 0..2 {
+            let mut piece = |length: &usize| (0..*length).map(|_| random.u16(0..kinds) as u8).collect::<Vec<_>>();
+            let pieces: Vec<_> = lengths.iter().map(&mut piece).collect();
+            let whole = snap::raw::Encoder::new().compress_vec(&pieces.concat()).unwrap();
+            packer.begin(pieces.iter().map(Vec::len).sum());
+            pieces.iter().for_each(|piece| packer.add(piece).unwrap());
+            prop_assert!(packer.finish().unwrap() == whole);
+        }
     }
 
     #[test]

@@ -21,7 +21,7 @@ use crate::sources::file::disk::Disk;
 use crate::types::capture::{Fragment, PipeEvent};
 use crate::types::entry::Record;
 use crate::types::position::StdStream;
-use crate::types::time::Now;
+use crate::types::time::{Now, wait_after};
 use pipes::{PipeState, Pipes};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -45,8 +45,8 @@ pub(super) struct Capture<T> {
     /// Of the std streams' lines that wait for the file, bytes, as of the last second.
     pub(super) pending_bytes: usize,
     told: Counters,
-    /// When the ring gave something last (monotonic).
-    busy_at: Option<Duration>,
+    /// When the ring, which gave something, is looked at again (monotonic).
+    next_look: Option<Duration>,
     /// The wall clock less the monotonic one, nanoseconds, as of the last turn.
     clock_ns: i64,
 }
@@ -62,7 +62,7 @@ impl<T: Tap> Capture<T> {
             bytes: 0,
             pending_bytes: 0,
             told: Counters::default(),
-            busy_at: None,
+            next_look: None,
             clock_ns: 0,
         }
     }
@@ -88,7 +88,7 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
         }
         self.capture.events = events;
         if has_any {
-            self.capture.busy_at = Some(now.mono);
+            self.capture.next_look = Some(now.mono + wait_after(self.settings.look_again, bytes));
             self.metrics.captured_bytes.add(bytes as u64);
         }
         if !has_more {
@@ -176,7 +176,7 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
 
     /// The ring had nothing: it calls when it has something.
     pub(super) fn capture_rests(&mut self) {
-        self.capture.busy_at = None;
+        self.capture.next_look = None;
     }
 
     /// What the kernel counted, into the metrics; and whether it lost bytes since the last look.
@@ -196,13 +196,13 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
     /// When the ring is to be looked at although it does not call: shortly after it had something, so that a busy one
     /// need not call for every record.
     pub(super) fn capture_deadline(&self) -> Duration {
-        self.capture.busy_at.map_or(Duration::MAX, |at| at + self.settings.look_again)
+        self.capture.next_look.unwrap_or(Duration::MAX)
     }
 
     /// Whether the ring calls when it has something; a busy one is looked at when its time has come instead.
     #[must_use]
     pub fn is_ring_quiet(&self) -> bool {
-        self.capture.busy_at.is_none()
+        self.capture.next_look.is_none()
     }
 
     /// The kernel source, to sleep on.

@@ -88,15 +88,13 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
                     _ => runs.push((part.label_set, vec![&part.entries])),
                 }
             }
-            self.body.clear();
             let named = runs.iter().map(|(id, runs)| (self.batch.text(*id), runs.iter().copied()));
-            encode::push_request(named, &mut self.body);
-            let packed = encode::snappy(&self.body, &mut self.encoder, &mut self.packed).unwrap_or_else(|error| {
+            let packed = encode::push_request(named, &mut self.packer).unwrap_or_else(|error| {
                 // Requests are far below the limit of the compressor.
                 tracing::error!("{error}");
-                0
+                &[]
             });
-            let body = Bytes::copy_from_slice(self.packed.get(..packed).unwrap_or_default());
+            let body = Bytes::copy_from_slice(packed);
             self.linger.sent(now.mono);
             outside.send(Request { id, body });
         }

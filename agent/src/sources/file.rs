@@ -13,6 +13,7 @@ pub mod names;
 mod order;
 pub mod os;
 pub mod passing;
+mod rhythm;
 pub mod save;
 mod shed;
 #[cfg(test)]
@@ -27,6 +28,7 @@ use crate::types::saved::{Positions, SavedAhead, SavedFile, SavedStream};
 use crate::types::time::Now;
 use disk::{Change, Disk, WatchId};
 use instance::{Instance, Pace};
+use rhythm::Rhythm;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
@@ -151,7 +153,7 @@ pub struct FileSource<D: Disk> {
     log_dir: PathBuf,
     backlog_bytes_max: u64,
     /// From one look at a file that had something to the next.
-    look_again: Duration,
+    rhythm: Rhythm,
     /// Skip what exists at the first scan.
     skips_existing: bool,
     targets: HashMap<WatchId, Target>,
@@ -185,7 +187,7 @@ impl<D: Disk> FileSource<D> {
             disk,
             log_dir,
             backlog_bytes_max,
-            look_again: LOOK_AGAIN,
+            rhythm: Rhythm::new(LOOK_AGAIN),
             skips_existing,
             targets: HashMap::new(),
             pods: BTreeMap::new(),
@@ -210,7 +212,7 @@ impl<D: Disk> FileSource<D> {
     /// Looks again at a file that had something after this time.
     #[must_use]
     pub fn looking_again_after(self, look_again: Duration) -> Self {
-        Self { look_again, ..self }
+        Self { rhythm: Rhythm::new(look_again), ..self }
     }
 
     /// The disk, to sleep on.

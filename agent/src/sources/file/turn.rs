@@ -113,7 +113,8 @@ impl<D: Disk> FileSource<D> {
         if is_full {
             return Look::Found(self.back_in_queue(key, read));
         }
-        self.look_again(key, now.mono + self.look_again);
+        let at = self.rhythm.next(now.mono, length);
+        self.look_again(key, at);
         Look::Found(read)
     }
 
@@ -185,12 +186,13 @@ impl<D: Disk> FileSource<D> {
 
     /// Nothing new: a last look soon, then word of growth is asked for.
     fn rest(&mut self, key: InstanceKey, seen: u64, now: Now) {
-        let at = now.mono + self.look_again;
-        let Some(instance) = self.instance(key) else { return };
+        let Self { instances, rhythm, .. } = self;
+        let Some(instance) = instances.get_mut(key.0 as usize).and_then(Option::as_mut) else { return };
         if let Pace::Queued = instance.pace
             && !instance.is_growth_watched()
             && instance.vain_looks < crate::limits::LOOKS_IN_VAIN_MAX
         {
+            let at = rhythm.next(now.mono, 0);
             instance.vain_looks += 1;
             instance.pace = Pace::Hot(at);
             self.timers.push(Reverse((at, key)));
