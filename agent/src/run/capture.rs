@@ -17,21 +17,29 @@ use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabiliti
 use std::path::Path;
 use tracing::{info, warn};
 
-/// What is needed once the hooks are attached: other users' log files, processes and their descriptors; the map of
-/// followed pipes (up to 6.1 it needs CAP_BPF); leases, which tell whether a file has a writer; a low port for `admin`.
+/// What is needed once the agent runs: other users' log files; leases, which tell whether a file has a writer; a low port for
+/// `admin`.
 const KEPT: CapabilitySet = CapabilitySet::DAC_OVERRIDE
     .union(CapabilitySet::DAC_READ_SEARCH)
-    .union(CapabilitySet::SYS_PTRACE)
-    .union(CapabilitySet::BPF)
     .union(CapabilitySet::LEASE)
     .union(CapabilitySet::NET_BIND_SERVICE);
+/// Beside that where a hook is attached: other users' processes and their descriptors; the map of followed pipes (up to 6.1 it
+/// needs CAP_BPF).
+const KEPT_FOR_PIPES: CapabilitySet = KEPT.union(CapabilitySet::SYS_PTRACE).union(CapabilitySet::BPF);
 
-/// Attaches the best hook that the node allows, and gives up the rights that only that needed. To be called before any
+/// Attaches the best hook that the node allows, and gives up the rights that are not needed any more. To be called before any
 /// thread is started, as each has rights of its own. `None`: the log files alone.
 ///
 /// # Errors
 /// `capture: ebpf`, and no hook can be had.
 pub(super) fn attach(config: &Config) -> anyhow::Result<Option<Kernel>> {
+    let kernel = best_kernel(config)?;
+    drop_rights(if kernel.is_some() { KEPT_FOR_PIPES } else { KEPT });
+    give_back_memory();
+    Ok(kernel)
+}
+
+fn best_kernel(config: &Config) -> anyhow::Result<Option<Kernel>> {
     if config.capture == Capture::File {
         info!("capture: file: lines are taken from the log files");
         return Ok(None);
@@ -41,8 +49,6 @@ pub(super) fn attach(config: &Config) -> anyhow::Result<Option<Kernel>> {
             for (hook, why) in kernel.better_refused() {
                 info!("hook {} cannot be used: {why}", hook.value());
             }
-            drop_rights();
-            give_back_memory();
             Ok(Some(kernel))
         }
         Err(refused) if config.capture == Capture::Ebpf => {
@@ -106,9 +112,9 @@ fn ring_bytes(memory_bytes_max: u64) -> u32 {
     1 << share.clamp(RING_BYTES_MIN, RING_BYTES_MAX).ilog2()
 }
 
-fn drop_rights() {
+fn drop_rights(needed: CapabilitySet) {
     let dropped = capabilities(None).and_then(|now| {
-        let kept = |set: CapabilitySet| set.intersection(KEPT);
+        let kept = |set: CapabilitySet| set.intersection(needed);
         let sets = CapabilitySets {
             effective: kept(now.effective),
             permitted: kept(now.permitted),
