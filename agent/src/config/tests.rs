@@ -3,6 +3,7 @@
 use super::*;
 use crate::limits::{LABELS_MAX, REQUEST_BYTES_MAX};
 use proptest::prelude::*;
+use std::collections::BTreeSet;
 
 fn env(name: &str) -> Option<OsString> {
     match name {
@@ -45,6 +46,45 @@ fn the_manuals_full_and_short_configurations_are_the_defaults() {
     assert_eq!(defaults.node_name, "n1");
     assert_eq!((defaults.loki.rate, defaults.loki.burst), (31_457_280, 62_914_560));
     assert_eq!(defaults.labels["pool_name"], Source::PodLabel("mif.moreh.io/pool".to_owned()));
+}
+
+/// The keys that may stand in a section, asked of the reader itself.
+fn known_in(section: &str) -> BTreeSet<String> {
+    let indent = |depth: usize| "  ".repeat(depth);
+    let names: Vec<_> = section.split('.').filter(|name| !name.is_empty()).collect();
+    let mut text: String =
+        names.iter().enumerate().map(|(depth, name)| format!("{}{name}:\n", indent(depth))).collect();
+    text.push_str(&format!("{}zzzzzzzzzzzzzzzz: 1\n", indent(names.len())));
+    let errors = bad(&text);
+    let known = errors.iter().find_map(|error| error.split_once("; known here: "));
+    let (_, known) = known.unwrap_or_else(|| panic!("{errors:?}"));
+    let path = |key: &str| if section.is_empty() { key.to_owned() } else { format!("{section}.{key}") };
+    known.split(", ").map(path).collect()
+}
+
+#[test]
+fn the_manuals_table_has_every_key_and_no_other() {
+    let sections = ["", "discovery", "discovery.kubernetes", "loki", "loki.basic_auth", "loki.tls", "performance"];
+    let known: BTreeSet<_> = sections.into_iter().flat_map(known_in).collect();
+    let text = include_str!("../../../docs/configuration.md");
+    let table = text.split("## Settings").nth(1).and_then(|rest| rest.split("\n### ").next()).expect("a table");
+    let cells = table.lines().filter_map(|line| line.strip_prefix("| `")?.split(" | ").next());
+    let told: BTreeSet<_> = cells.flat_map(|cell| cell.split('`').filter(|text| !text.contains([',', ' ']))).collect();
+    let told: BTreeSet<_> = told.into_iter().filter(|key| !key.is_empty()).map(ToOwned::to_owned).collect();
+    for key in &told {
+        let is_member = ["username", "password_file"].contains(&key.rsplit('.').next().unwrap_or_default());
+        assert!(known.contains(key) || is_member, "docs/configuration.md has `{key}`, which the program has not");
+    }
+    for key in &known {
+        let is_told = told.contains(key)
+            || told.iter().any(|other| other.starts_with(&format!("{key}.")))
+            || key.rsplit_once('.').is_some_and(|(section, last)| {
+                table
+                    .lines()
+                    .any(|line| line.starts_with(&format!("| `{section}`")) && line.contains(&format!("`{last}`")))
+            });
+        assert!(is_told, "docs/configuration.md lacks `{key}`");
+    }
 }
 
 #[test]
