@@ -109,20 +109,17 @@ pub fn free_address() -> Result<SocketAddr> {
     TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).context("looking for a free port")
 }
 
-/// Builds the agent and returns its path.
+/// Builds the agent as it is shipped, with its own features and without a loader or libraries beside it, and returns its path.
 ///
 /// # Errors
 /// It does not build.
 pub fn build(release: bool) -> Result<PathBuf> {
     let mut command = Command::new("cargo");
-    // With the chores beside it, as they were built themselves: else cargo builds half of the libraries again with fewer
-    // features.
-    let packages = ["--package", "penstock", "--package", "xtask"];
-    command.current_dir(project()).args(["build", "--quiet", "--bin", "penstock"]).args(packages);
+    command.current_dir(project()).args(["rustc", "--quiet", "--package", "penstock", "--bin", "penstock"]);
     if release {
         command.arg("--release");
     }
-    let status = command.status().context("starting cargo")?;
+    let status = command.args(["--", "-C", "target-feature=+crt-static"]).status().context("starting cargo")?;
     anyhow::ensure!(status.success(), "building the agent failed ({status})");
     let program = std::env::current_exe().context("looking for this program")?;
     let profiles = program.parent().and_then(Path::parent).context("this program is in no target folder")?;

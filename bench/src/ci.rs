@@ -6,6 +6,7 @@
 use crate::agent::project;
 use crate::ebpf::Rebuilt;
 use crate::measure::guard;
+use crate::tools::Tool;
 use crate::{clock, cri, ebpf, vm};
 use anyhow::{Context, Result, bail};
 use std::process::Command;
@@ -15,7 +16,10 @@ use std::process::Command;
 /// # Errors
 /// One failed, or cargo did.
 pub fn test() -> Result<()> {
-    println!("the tests need Rust and a C compiler, nothing else; real containers: cargo xtask e2e");
+    println!("the tests need Rust and a C compiler; real containers: cargo xtask e2e");
+    for why in [Tool::Helm, Tool::Promtool].into_iter().filter_map(Tool::missing) {
+        println!("left out: what is tested with it ({why}: cargo xtask setup)");
+    }
     step("cargo", &["test", "--workspace", "--quiet"])
 }
 

@@ -7,8 +7,10 @@ pub mod client;
 pub mod containerd;
 pub mod image;
 pub mod messages;
+pub mod pods;
 
-pub use containerd::{Containerd, Mounted};
+pub use containerd::Containerd;
+pub use pods::Mounted;
 
 use std::path::{Path, PathBuf};
 

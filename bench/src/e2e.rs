@@ -4,11 +4,15 @@
 //! containers and the agent go also on a failure or Ctrl-C.
 
 pub mod cases;
+pub mod cluster;
+mod deployed;
 pub mod pipes;
+mod pod_spec;
 
 use crate::agent::{self, AgentProcess, AgentSettings};
 use crate::clock;
-use crate::cri::containerd::RunningPod;
+use crate::cri::image::IMAGE;
+use crate::cri::pods::{ContainerSpec, Rights, RunningPod};
 use crate::cri::{Containerd, Mounted};
 use crate::demo::{compare, drain};
 use crate::logfiles;
@@ -38,6 +42,21 @@ pub struct E2eArgs {
     /// Build the agent optimised.
     #[arg(long)]
     pub release: bool,
+    /// Instead of all that: install the chart into this cluster, whose nodes reach this machine's 127.0.0.1.
+    #[arg(long)]
+    pub kubeconfig: Option<PathBuf>,
+    /// With --kubeconfig: the agent's image, which the nodes have (`cargo xtask image --name`).
+    #[arg(long, default_value = "local/penstock:e2e")]
+    pub image: String,
+    /// With --kubeconfig: an image with a shell, which the nodes have, for the pods that write.
+    #[arg(long, default_value = "local/app:1")]
+    pub app_image: String,
+    /// With --kubeconfig: further values for the chart.
+    #[arg(long)]
+    pub values: Option<PathBuf>,
+    /// With --kubeconfig: a shell command that restarts the API server.
+    #[arg(long)]
+    pub restart_api: Option<String>,
 }
 
 const NODE: &str = "e2e-node";
@@ -67,6 +86,9 @@ struct World<'a> {
 /// # Errors
 /// Something could not be started, or a container failed.
 pub fn run(args: &E2eArgs, store: &dyn Store) -> Result<bool> {
+    if let Some(kubeconfig) = &args.kubeconfig {
+        return cluster::run(args, kubeconfig, store);
+    }
     let stop = stop::on_signal()?;
     let program = if args.files_only { PathBuf::new() } else { agent::build(args.release)? };
     let folder = tempfile::Builder::new().prefix("penstock-e2e-").tempdir()?;
@@ -89,7 +111,9 @@ pub fn run(args: &E2eArgs, store: &dyn Store) -> Result<bool> {
         with_agent((args, &program), store, folder.path(), &world, &cases, &written)?
     };
     println!("tally: {tally}");
-    Ok(tally.is_exact())
+    let is_whole = args.only.is_empty() && !args.files_only;
+    let is_deployable = !is_whole || deployed::check(&world, folder.path(), args.release)?;
+    Ok(tally.is_exact() && is_deployable)
 }
 
 /// The whole way: containers, agent, store.
@@ -190,7 +214,9 @@ impl World<'_> {
         let host = case.folder(&self.data, attempt);
         let data = Mounted { host, container: "/data".into(), readonly: true };
         let command = ["/bin/sh", "-c", script].map(String::from).to_vec();
-        let id = self.containerd.start_container(pod, attempt, command, &[data])?;
+        let rights = Rights { user: case.user, ..Rights::default() };
+        let spec = ContainerSpec { image: IMAGE.to_owned(), command, mounts: vec![data], rights, ..Default::default() };
+        let id = self.containerd.start_container_with(pod, attempt, &spec)?;
         self.link(case, attempt, &id)?;
         Ok(id)
     }

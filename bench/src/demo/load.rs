@@ -3,7 +3,7 @@
 //! In: a folder. Out: log files that grow and are rotated, counts, ledgers. Never: anything left behind.
 
 use crate::clock;
-use crate::cri::containerd::RunningPod;
+use crate::cri::pods::RunningPod;
 use crate::cri::{Containerd, Mounted};
 use crate::ledger;
 use crate::pods::SamplePod;

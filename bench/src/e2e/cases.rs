@@ -34,6 +34,8 @@ pub struct Case {
     pub is_rotated: bool,
     /// Whether anything of it may arrive.
     pub is_selected: bool,
+    /// Whose processes it has; root's where nothing is said.
+    pub user: Option<i64>,
     /// What run `n` writes to stdout and stderr.
     make: fn(u32) -> Output,
 }
@@ -99,7 +101,7 @@ impl Case {
             labels.push(("mif.moreh.io/log.format", "json"));
         }
         let pod = SamplePod::new(name, &labels);
-        Self { pod, what, scripts, is_rotated: false, is_selected: true, make }
+        Self { pod, what, scripts, is_rotated: false, is_selected: true, user: None, make }
     }
 
     /// Whether its lines are parsed as JSON.

@@ -81,6 +81,8 @@ pub fn install_linker(project: &Path) -> Result<()> {
         "install",
         "bpf-linker",
         "--quiet",
+        // Three times as fast to build, and it links in a second all the same.
+        "--debug",
         "--version",
         LINKER_VERSION,
         "--no-default-features",

@@ -48,8 +48,10 @@ async fn read_back(shared: &Shared, path: &str, request: Request<Incoming>) -> R
         return Ok(text(&Answer::new(501, why)));
     }
     let value_of = path.strip_prefix("/loki/api/v1/label/").and_then(|rest| rest.strip_suffix("/values"));
-    let is_known =
-        matches!(path, "/loki/api/v1/query_range" | "/loki/api/v1/labels" | "/loki/api/v1/label") || value_of.is_some();
+    let is_known = matches!(
+        path,
+        "/loki/api/v1/query_range" | "/loki/api/v1/query" | "/loki/api/v1/labels" | "/loki/api/v1/label"
+    ) || value_of.is_some();
     if !is_known {
         return Ok(text(&Answer::new(404, "404 page not found")));
     }
@@ -59,6 +61,7 @@ async fn read_back(shared: &Shared, path: &str, request: Request<Incoming>) -> R
     let (params, now_ns) = (form(request).await?, shared.config.clock.now_ns());
     Ok(read_reply(shared.read(|store| match (path, value_of) {
         (_, Some(name)) => read::label_values(store, name, &params, now_ns),
+        ("/loki/api/v1/query", _) => read::query(store, &shared.config.limits, &params, now_ns),
         ("/loki/api/v1/query_range", _) => read::query_range(store, &shared.config.limits, &params, now_ns),
         _ => read::label_names(store, &params, now_ns),
     })))

@@ -77,7 +77,7 @@ fn given<'a>(params: &'a Params, name: &str) -> Option<&'a str> {
 }
 
 /// Nanoseconds, seconds (up to 10 digits or with a fraction), or RFC 3339 with `Z`.
-fn time_ns(text: &str) -> Result<i64, String> {
+pub(crate) fn time_ns(text: &str) -> Result<i64, String> {
     if let Ok(number) = text.parse::<i64>() {
         return Ok(if text.len() <= 10 { number.saturating_mul(SECOND_NS) } else { number });
     }
@@ -90,7 +90,7 @@ fn time_ns(text: &str) -> Result<i64, String> {
 }
 
 /// `1h30m`, as Prometheus reads it.
-fn duration_ns(text: &str) -> Result<i64, String> {
+pub(crate) fn duration_ns(text: &str) -> Result<i64, String> {
     let wrong = || format!("not a valid duration string: \"{text}\"");
     if text == "0" {
         return Ok(0);

@@ -1,4 +1,4 @@
-//! Reading back: `query_range`, label names and values.
+//! Reading back: `query_range`, `query`, label names and values.
 //!
 //! In: the store and the parameters of a request. Out: Loki's JSON. It never changes the store. Label names and values
 //! are those of streams that have an entry in the time asked for.
@@ -15,7 +15,8 @@ use super::ingester::{Ingester, Kept};
 use super::labels::Labels;
 use super::level::DETECTED_LEVEL;
 use super::limits::Limits;
-use super::range::{Params, Range, bounds, range};
+use super::metric_query::MetricQuery;
+use super::range::{Params, Range, bounds, range, time_ns};
 use super::selector::Selector;
 
 /// Entries in one message from ingester to querier.
@@ -34,7 +35,7 @@ pub(crate) fn query_range(store: &Ingester, limits: &Limits, params: &Params, no
             "max entries limit per query exceeded, limit > max_entries_limit_per_query ({limit} > {max})"
         )));
     }
-    let selector = Selector::parse(params.get("query").map_or("", String::as_str)).map_err(bad)?;
+    let selector = Selector::parse(query_of(params)).map_err(bad)?;
     if !selector.is_bounded() {
         return Err(bad(
             "parse error : queries require at least one regexp or equality matcher that does not have an \
@@ -43,46 +44,72 @@ pub(crate) fn query_range(store: &Ingester, limits: &Limits, params: &Params, no
         ));
     }
     let mut found = select(store, &selector);
-    found.retain(|kept| (start_ns..end_ns).contains(&kept.time_ns));
+    found.retain(|row| (start_ns..end_ns).contains(&row.kept.time_ns));
     let mut once = HashSet::new();
-    found.retain(|kept| once.insert((kept.stream, kept.time_ns, &kept.line)));
-    found.sort_by_key(|kept| kept.time_ns);
+    found.retain(|row| once.insert((row.kept.stream, row.kept.time_ns, &row.kept.line)));
+    found.sort_by_key(|row| row.kept.time_ns);
     if !is_forward {
         found.reverse();
     }
     found.truncate(limit);
     for message in found.chunks(MESSAGE_ENTRIES) {
-        let bytes: usize = message.iter().map(|kept| kept.line.len()).sum();
+        let bytes: usize = message.iter().map(|row| row.kept.line.len()).sum();
         if bytes > limits.query_message_bytes_max {
             let max = limits.query_message_bytes_max;
             let why = "rpc error: code = ResourceExhausted desc = grpc: received message larger than max";
             return Err((500, format!("{why} ({bytes} vs. {max})")));
         }
     }
-    let result = streams(store, &found);
+    let result = streams(found);
     Ok(json!({"status": "success", "data": {"resultType": "streams", "result": result, "stats": {}}}).to_string())
 }
 
-/// Kept entries that a selector takes, in order of arrival.
-pub(crate) fn select<'a>(store: &'a Ingester, selector: &Selector) -> Vec<&'a Kept> {
-    let selected: Vec<bool> = store.labels.iter().map(|labels| selector.selects(&labels.labels)).collect();
-    let takes =
-        |kept: &&Kept| selected.get(kept.stream).is_some_and(|&selected| selected) && selector.passes(&kept.line);
-    store.kept.iter().filter(takes).collect()
+/// `GET /loki/api/v1/query`: a metric query at one time, or the newest entries of a log query.
+pub(crate) fn query(store: &Ingester, limits: &Limits, params: &Params, now_ns: i64) -> ReadResult {
+    let Some(metric) = MetricQuery::parse(query_of(params)).map_err(|why| (400, why))? else {
+        return query_range(store, limits, params, now_ns);
+    };
+    let at_ns = params.get("time").map_or(Ok(now_ns), |time| time_ns(time)).map_err(|why| (400, why))?;
+    let sample = |(labels, value): (BTreeMap<String, String>, f64)| json!({"metric": labels, "value": [at_ns as f64 / 1e9, value.to_string()]});
+    let result: Vec<_> = metric.evaluate(store, at_ns).into_iter().map(sample).collect();
+    Ok(json!({"status": "success", "data": {"resultType": "vector", "result": result, "stats": {}}}).to_string())
 }
 
-fn streams(store: &Ingester, found: &[&Kept]) -> Vec<Value> {
+fn query_of(params: &Params) -> &str {
+    params.get("query").map_or("", String::as_str)
+}
+
+/// An entry as a query leaves it.
+pub(crate) struct Row<'a> {
+    pub(crate) kept: &'a Kept,
+    /// Of the stream, structured metadata, what stages added.
+    pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) line: String,
+}
+
+/// Kept entries that a query takes, in order of arrival.
+pub(crate) fn select<'a>(store: &'a Ingester, selector: &Selector) -> Vec<Row<'a>> {
+    let selected: Vec<bool> = store.labels.iter().map(|labels| selector.selects(&labels.labels)).collect();
+    let is_selected = |kept: &&Kept| selected.get(kept.stream).is_some_and(|&selected| selected);
+    let row = |kept: &'a Kept| {
+        let stream = &store.labels.get(kept.stream)?.labels;
+        let mut labels = merged(stream, kept);
+        let line = selector.run(stream, &mut labels, &kept.line)?;
+        Some(Row { kept, labels, line })
+    };
+    store.kept.iter().filter(is_selected).filter_map(row).collect()
+}
+
+fn streams(found: Vec<Row<'_>>) -> Vec<Value> {
     let mut order: Vec<(BTreeMap<String, String>, Vec<Value>)> = Vec::new();
     let mut index: HashMap<BTreeMap<String, String>, usize> = HashMap::new();
-    for kept in found {
-        let Some(labels) = store.labels.get(kept.stream) else { continue };
-        let merged = merged(&labels.labels, kept);
-        let at = *index.entry(merged.clone()).or_insert_with(|| {
-            order.push((merged, Vec::new()));
+    for Row { kept, labels, line } in found {
+        let at = *index.entry(labels.clone()).or_insert_with(|| {
+            order.push((labels, Vec::new()));
             order.len() - 1
         });
         if let Some((_, values)) = order.get_mut(at) {
-            values.push(json!([kept.time_ns.to_string(), String::from_utf8_lossy(&kept.line)]));
+            values.push(json!([kept.time_ns.to_string(), line]));
         }
     }
     order.into_iter().map(|(stream, values)| json!({"stream": stream, "values": values})).collect()

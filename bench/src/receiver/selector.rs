@@ -1,54 +1,60 @@
-//! Log queries as far as reading back needs them: `{a="b", c=~"d.*"} |= "text" != "other"`.
+//! Log queries: a stream selector and the stages behind it, `{a="b", c=~"d.*"} |= "text" | json | e="f"`.
 //!
-//! In: the query. Out: matchers and line filters, or the reason why it does not parse. It reads no entries. Parsers,
-//! formatters and metric queries are not understood, and said so.
+//! In: the query. Out: matchers and stages, or the reason why it does not parse. It reads no entries. Formatters other
+//! than `line_format`, and parsers other than `json`, are not understood, and said so.
 //!
 //! Source: Loki 3.5.1 `pkg/logql/syntax`; regular expressions match a label's whole value and any part of a line.
 
 use regex::Regex;
+use std::collections::BTreeMap;
 
 use super::labels::Labels;
-use super::labels_lexer::{Kind, Lexer, unquote};
+use super::labels_lexer::{Item, Kind, Lexer, unquote};
+use super::stages::{self, Stage};
 
 /// A parsed query.
 #[derive(Debug)]
 pub(crate) struct Selector {
     matchers: Vec<Matcher>,
-    filters: Vec<Filter>,
+    stages: Vec<Stage>,
 }
 
+/// What the value of a label must be.
 #[derive(Debug)]
-struct Matcher {
+pub(crate) struct Matcher {
     name: String,
     test: Test,
     negated: bool,
 }
 
+/// What a text must be or have.
 #[derive(Debug)]
-struct Filter {
-    test: Test,
-    negated: bool,
-}
-
-#[derive(Debug)]
-enum Test {
+pub(crate) enum Test {
+    /// This.
     Text(String),
+    /// What this matches.
     Regex(Regex),
 }
 
 impl Selector {
     /// Parses a query; `{}` is everything.
     pub(crate) fn parse(query: &str) -> Result<Self, String> {
-        let mut lexer = Lexer::new(query.as_bytes());
+        let (selector, rest) = Self::parse_start(query.as_bytes())?;
+        if rest.is_empty() { Ok(selector) } else { Err(not_understood(rest)) }
+    }
+
+    /// Parses a query up to what is no stage of it, as the range of a metric query.
+    pub(crate) fn parse_start(query: &[u8]) -> Result<(Self, &[u8]), String> {
+        let mut lexer = Lexer::new(query);
         let matchers = matchers(&mut lexer)?;
-        let mut filters = Vec::new();
+        let mut stages = Vec::new();
         let mut rest = lexer.rest().trim_ascii();
-        while !rest.is_empty() {
-            let (filter, after) = filter(rest)?;
-            filters.push(filter);
+        while matches!(rest.first(), Some(b'|' | b'!')) {
+            let (stage, after) = stages::parse(rest)?;
+            stages.push(stage);
             rest = after.trim_ascii();
         }
-        Ok(Self { matchers, filters })
+        Ok((Self { matchers, stages }, rest))
     }
 
     /// Whether some matcher needs a label, without which Loki refuses the query.
@@ -61,24 +67,33 @@ impl Selector {
         self.matchers.iter().all(|matcher| matcher.accepts(labels.get(&matcher.name).unwrap_or_default()))
     }
 
-    /// Whether a line passes the filters.
-    pub(crate) fn passes(&self, line: &[u8]) -> bool {
-        if self.filters.is_empty() {
-            return true;
-        }
-        let line = String::from_utf8_lossy(line);
-        self.filters.iter().all(|filter| {
-            let found = match &filter.test {
-                Test::Text(text) => line.contains(text.as_str()),
-                Test::Regex(regex) => regex.is_match(&line),
-            };
-            found != filter.negated
-        })
+    /// The line as the stages leave it, and `labels` with what they add; none where one of them leaves it out. `stream` are the
+    /// labels of the Loki stream alone.
+    pub(crate) fn run(&self, stream: &Labels, labels: &mut BTreeMap<String, String>, line: &[u8]) -> Option<String> {
+        let mut line = String::from_utf8_lossy(line).into_owned();
+        self.stages.iter().all(|stage| stage.run(stream, labels, &mut line)).then_some(line)
     }
 }
 
 impl Matcher {
-    fn accepts(&self, value: &str) -> bool {
+    /// What stands behind a name: operator and value.
+    pub(crate) fn parse(name: String, operator: &Item, value: &Item) -> Result<Self, String> {
+        if !matches!(operator.kind, Kind::Equal | Kind::Other) {
+            return expecting("=, !=, =~ or !~");
+        }
+        let text = string(value)?;
+        let is_regex = operator.text.ends_with('~');
+        let test = test(if is_regex { format!("^(?s:{text})$") } else { text }, is_regex)?;
+        Ok(Self { name, test, negated: operator.text.starts_with('!') })
+    }
+
+    /// The label that it looks at.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether a value is one that it takes.
+    pub(crate) fn accepts(&self, value: &str) -> bool {
         let equal = match &self.test {
             Test::Text(text) => text == value,
             Test::Regex(regex) => regex.is_match(value),
@@ -87,58 +102,48 @@ impl Matcher {
     }
 }
 
+/// A refusal of what is Loki's and not ours.
+pub(crate) fn not_understood(rest: &[u8]) -> String {
+    format!("parse error : this receiver does not understand {:?}", String::from_utf8_lossy(rest))
+}
+
+/// A refusal as Loki's.
+pub(crate) fn expecting<T>(what: &str) -> Result<T, String> {
+    Err(format!("parse error : syntax error: expecting {what}"))
+}
+
+/// What a quoted string stands for.
+pub(crate) fn string(item: &Item) -> Result<String, String> {
+    if item.kind != Kind::String {
+        return expecting("STRING");
+    }
+    unquote(&item.text).ok_or_else(|| "parse error : invalid syntax".to_owned())
+}
+
 fn matchers(lexer: &mut Lexer<'_>) -> Result<Vec<Matcher>, String> {
     let mut matchers = Vec::new();
     let mut next = || lexer.next().map_err(|(at, why)| format!("parse error at line 1, col {}: {why}", at + 1));
-    let bad = |what: &str| Err(format!("parse error : syntax error: expecting {what}"));
     if next()?.kind != Kind::LeftBrace {
-        return bad("{");
+        return expecting("{");
     }
     loop {
         let name = next()?;
         match name.kind {
             Kind::RightBrace => return Ok(matchers),
             Kind::Identifier => {}
-            _ => return bad("IDENTIFIER or }"),
+            _ => return expecting("IDENTIFIER or }"),
         }
-        let operator = next()?;
-        if !matches!(operator.kind, Kind::Equal | Kind::Other) {
-            return bad("=, !=, =~ or !~");
-        }
-        let value = next()?;
-        if value.kind != Kind::String {
-            return bad("STRING");
-        }
-        let text = unquote(&value.text).ok_or("parse error : invalid syntax")?;
-        let is_regex = operator.text.ends_with('~');
-        let test = test(if is_regex { format!("^(?s:{text})$") } else { text }, is_regex)?;
-        matchers.push(Matcher { name: name.text, test, negated: operator.text.starts_with('!') });
+        matchers.push(Matcher::parse(name.text, &next()?, &next()?)?);
         match next()?.kind {
             Kind::Comma => {}
             Kind::RightBrace => return Ok(matchers),
-            _ => return bad(", or }"),
+            _ => return expecting(", or }"),
         }
     }
 }
 
-fn filter(rest: &[u8]) -> Result<(Filter, &[u8]), String> {
-    let (is_regex, negated) = match rest.get(..2) {
-        Some(b"|=") => (false, false),
-        Some(b"!=") => (false, true),
-        Some(b"|~") => (true, false),
-        Some(b"!~") => (true, true),
-        _ => return Err("parse error : this receiver reads matchers and line filters (|= != |~ !~) only".to_owned()),
-    };
-    let mut lexer = Lexer::new(rest.get(2..).unwrap_or_default());
-    let item = lexer.next().map_err(|(_, why)| format!("parse error : {why}"))?;
-    if item.kind != Kind::String {
-        return Err("parse error : syntax error: expecting STRING".to_owned());
-    }
-    let text = unquote(&item.text).ok_or("parse error : invalid syntax")?;
-    Ok((Filter { test: test(text, is_regex)?, negated }, lexer.rest()))
-}
-
-fn test(text: String, is_regex: bool) -> Result<Test, String> {
+/// A test for a text, or for what a regular expression matches.
+pub(crate) fn test(text: String, is_regex: bool) -> Result<Test, String> {
     if !is_regex {
         return Ok(Test::Text(text));
     }
@@ -149,7 +154,7 @@ fn test(text: String, is_regex: bool) -> Result<Test, String> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{Labels, Selector};
+    use super::{BTreeMap, Labels, Selector};
 
     #[test]
     fn matchers_select_as_lokis_do() {
@@ -176,13 +181,14 @@ mod tests {
             (r#"{a="b"} != "err""#, false),
             (r#"{a="b"}|~"ERR""#, false),
         ] {
-            assert_eq!(Selector::parse(query).unwrap().passes(b"an error"), passed, "{query}");
+            let passes = Selector::parse(query).unwrap().run(&Labels::default(), &mut BTreeMap::new(), b"an error");
+            assert_eq!(passes.is_some(), passed, "{query}");
         }
     }
 
     #[test]
     fn what_is_not_understood_is_refused() {
-        for query in ["", "a", "{a}", "{a=b}", r#"{a=~"("}"#, r#"{a="b"} | json"#, r#"count_over_time({a="b"}[1m])"#] {
+        for query in ["", "a", "{a}", "{a=b}", r#"{a=~"("}"#, r#"{a="b"} | logfmt"#, r#"{a="b"}[1m]"#] {
             assert!(Selector::parse(query).is_err(), "{query}");
         }
         assert!(!Selector::parse(r#"{a=~".*"}"#).unwrap().is_bounded());

@@ -18,7 +18,7 @@ const MEMORY_BYTES_MAX: u64 = (64 + 32) << 20;
 /// # Errors
 /// Something could not be started, or the agent ended by itself.
 pub fn play(stage: &mut Stage, size: Size) -> Result<bool> {
-    let seconds = if size == Size::Small { 20 } else { 120 };
+    let seconds = if size == Size::Small { 8 } else { 120 };
     // About 30 MB/s together, of which a file of 10 MiB holds a second.
     let programs = if size == Size::Small { [(Kind::Vllm, 10_000.0); 3] } else { [(Kind::Vllm, 75_000.0); 3] };
     stage.rotate(Rotation { bytes_max: 10 << 20, files_max: 3, interval: Duration::from_secs(1) });

@@ -56,11 +56,7 @@ pub(super) fn make(folder: &Path) -> Result<PathBuf> {
 fn build() -> Result<PathBuf> {
     let mut cargo = Command::new("cargo");
     cargo.current_dir(project()).args(["rustc", "--quiet", "--package", "penstock-bench", "--bin", PROGRAM]);
-    // Emulated, it pays to have the busiest packages optimised.
-    for package in ["penstock", "penstock-bench", "aya", "aya-obj"] {
-        cargo.args(["--config", &format!("profile.dev.package.{package}.opt-level=1")]);
-    }
-    run(cargo.args(["--", "-C", "target-feature=+crt-static"]))?;
+    run(cargo.args(["--features", "shared-with-tests", "--", "-C", "target-feature=+crt-static"]))?;
     Ok(project().join("target/debug").join(PROGRAM))
 }
 

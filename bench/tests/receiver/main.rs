@@ -4,5 +4,6 @@ mod client;
 mod deduplication;
 mod faults;
 mod limits;
+mod queries;
 mod read_back;
 mod refusals;

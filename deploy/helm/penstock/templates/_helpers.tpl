@@ -62,6 +62,11 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- if ne .Values.config.capture "file" -}}true{{- end -}}
 {{- end -}}
 
+{{/* Beside log_dir, as the kubelet has it and the agent looks for it. */}}
+{{- define "penstock.linkDir" -}}
+{{ dir .Values.config.log_dir }}/containers
+{{- end -}}
+
 {{/* "true" where the pods come from the Kubernetes API. */}}
 {{- define "penstock.asksApi" -}}
 {{- if not (dig "discovery" "static" "" .Values.config) -}}true{{- end -}}
