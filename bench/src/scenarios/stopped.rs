@@ -18,7 +18,7 @@ const SHARE_MIN: f64 = 0.9;
 /// # Errors
 /// Something could not be started, or the agent ended by itself.
 pub fn play(stage: &mut Stage, size: Size) -> Result<bool> {
-    let (rounds, time) = if size == Size::Small { (2, 1) } else { (5, 3) };
+    let (rounds, time) = if size == Size::Small { (1, 1) } else { (5, 3) };
     stage.rotate(Rotation { bytes_max: 64 << 20, files_max: 20, interval: Duration::from_secs(1) });
     stage.settings.capture = "ebpf".to_owned();
     stage.start_agent()?;
