@@ -117,7 +117,7 @@ impl Kubectl {
         }
     }
 
-    /// Stops a crashing pod from starting once more, and says how often it was started again.
+    /// How often a pod's container was started again.
     ///
     /// # Errors
     /// What kubectl says.
@@ -125,6 +125,22 @@ impl Kubectl {
         let path = "jsonpath={.status.containerStatuses[0].restartCount}";
         let text = self.run(&["get", "pod", pod, "--output", path])?;
         text.trim().parse().with_context(|| format!("restarts of {pod}: {text}"))
+    }
+
+    /// What a metric of the agents counts, all nodes together, as the API server asks them.
+    ///
+    /// # Errors
+    /// What kubectl says.
+    pub fn metric(&self, name: &str) -> Result<f64> {
+        let names = ["get", "pods", "--selector=app.kubernetes.io/name=penstock", "--output=name"];
+        let mut sum = 0.0;
+        for pod in self.run(&names)?.lines().filter_map(|line| line.strip_prefix("pod/")) {
+            let page = format!("/api/v1/namespaces/{}/pods/{pod}:9598/proxy/metrics", self.namespace);
+            let text = self.run(&["get", "--raw", &page])?;
+            let value = |line: &str| line.strip_prefix(name)?.strip_prefix(' ')?.parse::<f64>().ok();
+            sum += text.lines().find_map(value).unwrap_or(0.0);
+        }
+        Ok(sum)
     }
 
     /// How many rotated files a pod has on the node, where the node is this machine.
