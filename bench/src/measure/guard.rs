@@ -64,7 +64,17 @@ pub fn missing() -> Option<String> {
 }
 
 fn build() -> Result<PathBuf> {
-    let cargo = ["build", "--quiet", "--package", "penstock-bench", "--bin", "penstock-hot-path"];
+    // With the features of the tests, so that the libraries are not built once more.
+    let cargo = [
+        "build",
+        "--quiet",
+        "--package",
+        "penstock-bench",
+        "--features",
+        "shared-with-tests",
+        "--bin",
+        "penstock-hot-path",
+    ];
     let status = Command::new("cargo").current_dir(project()).args(cargo).status().context("starting cargo")?;
     ensure!(status.success(), "building penstock-hot-path failed ({status})");
     let program = std::env::current_exe().context("looking for this program")?;
