@@ -7,7 +7,6 @@ mod answers;
 mod block;
 mod capture;
 mod catch_up;
-pub mod common;
 mod containers;
 mod gate;
 mod requests;
@@ -15,6 +14,7 @@ mod resend;
 mod saving;
 mod ship;
 mod spill;
+pub mod thread_limits;
 mod view;
 
 use crate::batch::Batch;
@@ -40,13 +40,13 @@ use crate::types::saved::Recovered;
 use crate::types::shard::Shard;
 use crate::types::time::Now;
 use catch_up::Fellows;
-use common::Common;
 use containers::{Container, KnownPods};
 use gate::{Gate, Share, is_taken, label_sets};
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
+use thread_limits::ThreadLimits;
 
 /// Blocks that are read before answers and changes are looked at again.
 const BLOCKS_PER_STEP: usize = 8;
@@ -133,7 +133,7 @@ impl Settings {
 pub struct Pipeline<D: Disk, T: Tap = Absent> {
     settings: Settings,
     metrics: Arc<Metrics>,
-    common: Common,
+    thread_limits: ThreadLimits,
     source: FileSource<D>,
     capture: capture::Capture<T>,
     pods: KnownPods,
@@ -170,14 +170,14 @@ pub struct Pipeline<D: Disk, T: Tap = Absent> {
 
 impl<D: Disk, T: Tap> Pipeline<D, T> {
     /// A pipeline over `source`, and over `tap` where there is a kernel source, going on from what the last run left.
-    /// `common`: of all pipelines of the agent.
+    /// `thread_limits`: of all pipelines of the agent.
     #[must_use]
     pub fn new(
         settings: Settings,
         source: FileSource<D>,
         tap: Option<T>,
         recovered: Recovered,
-        common: Common,
+        thread_limits: ThreadLimits,
         metrics: Arc<Metrics>,
     ) -> Self {
         let mut pipeline = Self {
@@ -185,11 +185,11 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
             shaper: Shaper::new(settings.line),
             batch: Batch::new(settings.batch_bytes, settings.shard),
             linger: Linger::new(settings.linger_max),
-            delivery: Delivery::new(common.pace.clone(), settings.requests_in_flight, settings.seed),
+            delivery: Delivery::new(thread_limits.pace.clone(), settings.requests_in_flight, settings.seed),
             source: source.looking_again_after(settings.look_again),
             settings,
             metrics,
-            common,
+            thread_limits,
             told: view::Told::default(),
             pods: KnownPods::default(),
             containers: BTreeMap::new(),
@@ -261,7 +261,7 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
     fn read_some(&mut self, now: Now, buffer: &mut [u8]) -> bool {
         let gate = self.gate();
         let (containers, batch, delivery) = (&self.containers, &self.batch, &self.delivery);
-        let fellows = Fellows::new(containers, &self.groups, batch, &self.common, self.settings.shard);
+        let fellows = Fellows::new(containers, &self.groups, batch, &self.thread_limits, self.settings.shard);
         let open_lines_max = spill::budget(self.settings.memory_bytes_max);
         let are_all_well = delivery.held_label_sets() == 0;
         // While what Loki refuses fills the memory, whether it takes a new container is found out with little.

@@ -1,7 +1,7 @@
 //! What the chores need of the machine, and how it gets there.
 //!
 //! In: the machine. Out: installed Debian packages where we are root on Debian, else what to install. Never: a
-//! package that is there already, anything outside the machine's own package sources and cargo's.
+//! package that is there already, anything outside the package sources that the machine's apt, cargo and pip know.
 
 use crate::agent::project;
 use crate::cri::find_program;

@@ -3,8 +3,8 @@
 //! another of them has still to read.
 
 use super::Pipeline;
-use super::common::Common;
 use super::containers::Container;
+use super::thread_limits::ThreadLimits;
 use crate::batch::Batch;
 use crate::limits::CATCH_UP_SPREAD_MAX;
 use crate::sources::ebpf::tap::Tap;
@@ -26,7 +26,7 @@ pub(super) struct Fellows<'a> {
     containers: &'a BTreeMap<InstanceKey, Container>,
     groups: &'a HashMap<LabelSetId, Vec<InstanceKey>>,
     batch: &'a Batch,
-    common: &'a Common,
+    thread_limits: &'a ThreadLimits,
     shard: Shard,
 }
 
@@ -35,17 +35,17 @@ impl<'a> Fellows<'a> {
         containers: &'a BTreeMap<InstanceKey, Container>,
         groups: &'a HashMap<LabelSetId, Vec<InstanceKey>>,
         batch: &'a Batch,
-        common: &'a Common,
+        thread_limits: &'a ThreadLimits,
         shard: Shard,
     ) -> Self {
-        Self { containers, groups, batch, common, shard }
+        Self { containers, groups, batch, thread_limits, shard }
     }
 
     /// The time up to which `key` may go, of the runtime's times; `i64::MAX` where nobody is behind.
     fn limit_ns(&self, key: InstanceKey, now: Now) -> i64 {
         let Some(group) = self.group(key) else { return i64::MAX };
         let here = self.behind(group, Some(key), now).unwrap_or(i64::MAX);
-        here.min(self.common.limit_ns(self.shard, self.batch.text(group), STUCK, now.mono))
+        here.min(self.thread_limits.limit_ns(self.shard, self.batch.text(group), STUCK, now.mono))
     }
 
     /// Whether the next record of `key` is known to be beyond its limit: then its file need not be read now.
@@ -67,7 +67,7 @@ impl<'a> Fellows<'a> {
 
     /// Tells the other threads.
     fn tell(&self, group: LabelSetId, now: Now) {
-        self.common.tell_behind(self.shard, self.batch.text(group), self.behind(group, None, now), now.mono);
+        self.thread_limits.tell_behind(self.shard, self.batch.text(group), self.behind(group, None, now), now.mono);
     }
 }
 
@@ -85,7 +85,7 @@ fn behind(other: &Container, now: Now) -> Option<i64> {
 
 impl<D: Disk, T: Tap> Pipeline<D, T> {
     fn fellows(&self) -> Fellows<'_> {
-        Fellows::new(&self.containers, &self.groups, &self.batch, &self.common, self.settings.shard)
+        Fellows::new(&self.containers, &self.groups, &self.batch, &self.thread_limits, self.settings.shard)
     }
 
     /// The time up to which `key` may go.

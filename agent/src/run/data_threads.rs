@@ -13,7 +13,7 @@ use crate::clock::Clock;
 use crate::config::{Config, StartAt};
 use crate::health::Health;
 use crate::metrics::Metrics;
-use crate::pipeline::common::Common;
+use crate::pipeline::thread_limits::ThreadLimits;
 use crate::pipeline::{Pipeline, Settings};
 use crate::send::{self, http::Client};
 use crate::sources::ebpf::shared::SharedTap;
@@ -65,7 +65,7 @@ pub(super) fn prepare(
         .with_context(|| format!("dividing what is kept in data_dir {}", config.data_dir.display()))?;
     opened.messages.iter().for_each(|message| warn!("{message}"));
     let skips_existing = config.start_at == StartAt::End && opened.is_first_start;
-    let common = Common::new(config.loki.rate, config.loki.burst);
+    let thread_limits = ThreadLimits::new(config.loki.rate, config.loki.burst);
     let log_dir = open_log_dir(config)?.log_dir().to_path_buf();
     let taps = capture::start(kernel, &log_dir, shared.clock, senders, &shared.metrics)?;
     let mut taps = taps.map(Vec::into_iter);
@@ -84,7 +84,14 @@ pub(super) fn prepare(
         let data = DataThread {
             index: shard.index(),
             ring: tap.as_ref().map(ring).transpose()?,
-            pipeline: Pipeline::new(settings, source, tap, recovered, common.clone(), Arc::clone(&shared.metrics)),
+            pipeline: Pipeline::new(
+                settings,
+                source,
+                tap,
+                recovered,
+                thread_limits.clone(),
+                Arc::clone(&shared.metrics),
+            ),
             shell: Shell { requests, journal, storage },
             receiver,
             pods: shared.pods.clone(),

@@ -15,7 +15,7 @@ mod troubled;
 
 pub use effects::{Effects, SetAside, Split, Trouble, TroubleKind};
 
-use super::pace::common::CommonPace;
+use super::pace::shared::SharedPace;
 use crate::limits::RETRY_AFTER_MAX;
 use crate::types::part::{LabelSetId, Part, PartId};
 use crate::types::position::StreamKey;
@@ -42,7 +42,7 @@ pub struct Delivery {
     /// Requests with entries of one label set are in the order in which these were written; what is tried again and
     /// the halves of a split keep their place.
     outgoing: Vec<Outgoing>,
-    pace: CommonPace,
+    pace: SharedPace,
     requests_in_flight: usize,
     next_id: u64,
     next_part: u64,
@@ -65,7 +65,7 @@ pub struct Delivery {
 impl Delivery {
     /// `requests_in_flight` at the most, at `pace`; `seed` for the jitter.
     #[must_use]
-    pub fn new(pace: CommonPace, requests_in_flight: usize, seed: u64) -> Self {
+    pub fn new(pace: SharedPace, requests_in_flight: usize, seed: u64) -> Self {
         Self {
             outgoing: Vec::new(),
             pace,

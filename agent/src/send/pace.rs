@@ -14,7 +14,7 @@
 //! Lowering and raising are in balance where about one request in sixteen is refused, whatever the size of the fleet. A
 //! smaller `RISE` means fewer refusals and a longer way to equal shares: `cargo xtask bench fleet` tells both.
 
-pub mod common;
+pub mod shared;
 
 use std::time::Duration;
 

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use penstock::config;
 use penstock::metrics::Metrics;
 use penstock::metrics::label::Source;
-use penstock::pipeline::common::Common;
+use penstock::pipeline::thread_limits::ThreadLimits;
 use penstock::pipeline::{Outside, Pipeline, Settings};
 use penstock::sources::file::FileSource;
 use penstock::sources::file::os::OsDisk;
@@ -77,9 +77,9 @@ pub fn run(corpus: Corpus, folder: &Path, lines: u64, begin_ns: i64) -> Result<T
     let source = FileSource::new(OsDisk::new(&log_dir, &[])?, log_dir, u64::MAX / 4, Positions::default(), false);
     let metrics = Arc::new(Metrics::default());
     let settings = Settings::new(&config, Shard::WHOLE, 1);
-    let common = Common::new(config.loki.rate, config.loki.burst);
+    let thread_limits = ThreadLimits::new(config.loki.rate, config.loki.burst);
     let mut pipeline: Pipeline<OsDisk> =
-        Pipeline::new(settings, source, None, Recovered::default(), common, Arc::clone(&metrics));
+        Pipeline::new(settings, source, None, Recovered::default(), thread_limits, Arc::clone(&metrics));
     let mut now = Now { wall_ns: begin_ns + 1_800_000_000_000, mono: Duration::from_secs(1) };
     let pods = corpus.pods().iter().map(|pod| (pod.uid.clone(), Arc::new(known(pod)))).collect();
     pipeline.pods_changed(&PodSnapshot { pods, is_current: true }, now);

@@ -10,7 +10,7 @@ use super::rules;
 use penstock::checkpoint::{journal, store};
 use penstock::metrics::Metrics;
 use penstock::metrics::label::DropReason;
-use penstock::pipeline::common::Common;
+use penstock::pipeline::thread_limits::ThreadLimits;
 use penstock::pipeline::{Outside, Pipeline, Settings};
 use penstock::sources::file::FileSource;
 use penstock::types::request::Request;
@@ -167,8 +167,9 @@ impl Life {
         kernel.borrow_mut().agent_starts();
         let tap = kernel.borrow().is_on.then(|| FakeTap(Rc::clone(kernel)));
         let recovered = journal::recover(&data.journal);
-        let common = Common::new(setup.rate, setup.settings.burst);
-        let pipeline = Pipeline::new(setup.settings.clone(), source, tap, recovered, common, Arc::clone(&metrics));
+        let thread_limits = ThreadLimits::new(setup.rate, setup.settings.burst);
+        let pipeline =
+            Pipeline::new(setup.settings.clone(), source, tap, recovered, thread_limits, Arc::clone(&metrics));
         let way = Way {
             data,
             sent: Vec::new(),

@@ -4,7 +4,7 @@ mod ahead;
 
 use crate::metrics::Metrics;
 use crate::metrics::label::{DropReason, Source};
-use crate::pipeline::common::Common;
+use crate::pipeline::thread_limits::ThreadLimits;
 use crate::pipeline::{Outside, Pipeline, Settings};
 use crate::sources::file::FileSource;
 use crate::sources::file::os::OsDisk;
@@ -76,8 +76,8 @@ impl Node {
         let metrics = Arc::new(Metrics::default());
         let recovered = Recovered::default();
         let settings = Settings::new(&config, Shard::WHOLE, 1);
-        let common = Common::new(config.loki.rate, config.loki.burst);
-        let pipeline = Pipeline::new(settings, source, None, recovered, common, Arc::clone(&metrics));
+        let thread_limits = ThreadLimits::new(config.loki.rate, config.loki.burst);
+        let pipeline = Pipeline::new(settings, source, None, recovered, thread_limits, Arc::clone(&metrics));
         let snapshot = PodSnapshot { is_current: true, ..PodSnapshot::default() };
         Self { folder, metrics, pipeline, loki: Loki::default(), second: 0, most: 0, snapshot }
     }

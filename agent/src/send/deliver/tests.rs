@@ -32,7 +32,7 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         Self {
-            delivery: Delivery::new(CommonPace::new(RATE, 2 * RATE), REQUESTS_IN_FLIGHT, 7),
+            delivery: Delivery::new(SharedPace::new(RATE, 2 * RATE), REQUESTS_IN_FLIGHT, 7),
             now: S,
             next_part: 0,
             stored: Vec::new(),

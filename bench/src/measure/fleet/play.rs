@@ -7,7 +7,7 @@ use crate::receiver::bucket::TokenBucket;
 use penstock::encode;
 use penstock::limits::REQUESTS_IN_FLIGHT;
 use penstock::send::deliver::Delivery;
-use penstock::send::pace::common::CommonPace;
+use penstock::send::pace::shared::SharedPace;
 use penstock::types::part::{LabelSetId, Part, PartId};
 use penstock::types::request::{RequestId, Verdict};
 use std::cmp::Reverse;
@@ -82,7 +82,7 @@ pub(super) fn play(nodes: Vec<Node>, limit: u64, end: Duration, seed: u64) -> Ve
     let agent = |(place, node): (usize, Node)| Agent {
         made_at: Duration::from_secs_f64(node.runs.start),
         delivery: Delivery::new(
-            CommonPace::new(limit, 2 * limit),
+            SharedPace::new(limit, 2 * limit),
             REQUESTS_IN_FLIGHT,
             seed.wrapping_mul(1_000_003) + place as u64,
         ),

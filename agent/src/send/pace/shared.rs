@@ -6,9 +6,9 @@ use std::time::Duration;
 
 /// A [`Pace`], held by each of them.
 #[derive(Clone, Debug)]
-pub struct CommonPace(Arc<Mutex<Pace>>);
+pub struct SharedPace(Arc<Mutex<Pace>>);
 
-impl CommonPace {
+impl SharedPace {
     /// As [`Pace::new`].
     #[must_use]
     pub fn new(rate: u64, burst: u64) -> Self {

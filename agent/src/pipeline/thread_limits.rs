@@ -3,7 +3,7 @@
 //! In: what each has done. Out: how fast all may go, how far each may. Never: a lock held while something is done.
 
 use crate::checkpoint::journal::label_set_hash;
-use crate::send::pace::common::CommonPace;
+use crate::send::pace::shared::SharedPace;
 use crate::types::shard::Shard;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,8 +11,8 @@ use std::time::Duration;
 
 /// Held by each data thread.
 #[derive(Clone, Debug)]
-pub struct Common {
-    pub(super) pace: CommonPace,
+pub struct ThreadLimits {
+    pub(super) pace: SharedPace,
     /// By hash of the base label set: what each thread's containers of it have still to read.
     behind: Arc<Mutex<HashMap<u64, Vec<Behind>>>>,
 }
@@ -25,11 +25,11 @@ struct Behind {
     told_at: Duration,
 }
 
-impl Common {
+impl ThreadLimits {
     /// `rate` and `burst` as in [`crate::config::Loki`].
     #[must_use]
     pub fn new(rate: u64, burst: u64) -> Self {
-        Self { pace: CommonPace::new(rate, burst), behind: Arc::default() }
+        Self { pace: SharedPace::new(rate, burst), behind: Arc::default() }
     }
 
     /// `shard`'s containers of a label set let the others go up to `limit_ns`; `None`: none of them is behind.
@@ -69,16 +69,16 @@ mod tests {
 
     #[test]
     fn the_other_threads_containers_hold_back_those_of_their_label_set() {
-        let common = Common::new(1, 1);
+        let thread_limits = ThreadLimits::new(1, 1);
         let [a, b, c] = [0, 1, 2].map(|index| Shard::all(3).nth(index).unwrap());
         let (now, age) = (Duration::from_secs(100), Duration::from_secs(60));
-        common.tell_behind(a, "{x}", Some(5), now);
-        common.tell_behind(b, "{x}", Some(3), now);
-        assert_eq!(common.limit_ns(c, "{x}", age, now), 3);
-        assert_eq!(common.limit_ns(b, "{x}", age, now), 5, "its own do not hold it back");
-        assert_eq!(common.limit_ns(c, "{y}", age, now), i64::MAX);
-        common.tell_behind(b, "{x}", None, now);
-        assert_eq!(common.limit_ns(c, "{x}", age, now), 5);
-        assert_eq!(common.limit_ns(c, "{x}", age, now + age), i64::MAX, "who tells nothing is not waited for");
+        thread_limits.tell_behind(a, "{x}", Some(5), now);
+        thread_limits.tell_behind(b, "{x}", Some(3), now);
+        assert_eq!(thread_limits.limit_ns(c, "{x}", age, now), 3);
+        assert_eq!(thread_limits.limit_ns(b, "{x}", age, now), 5, "its own do not hold it back");
+        assert_eq!(thread_limits.limit_ns(c, "{y}", age, now), i64::MAX);
+        thread_limits.tell_behind(b, "{x}", None, now);
+        assert_eq!(thread_limits.limit_ns(c, "{x}", age, now), 5);
+        assert_eq!(thread_limits.limit_ns(c, "{x}", age, now + age), i64::MAX, "who tells nothing is not waited for");
     }
 }
