@@ -44,7 +44,9 @@ pub fn play(stage: &mut Stage, size: Size) -> Result<bool> {
     stage.rotate(Rotation { bytes_max: 1 << 30, files_max: 5, interval: Duration::from_secs(10) });
     stage.settings.capture = "ebpf".to_owned();
     stage.start_agent()?;
-    stage.start_containers(Format::Containerd, &[(Kind::Heimdall, 200.0), (Kind::Vllm, 20.0)])?;
+    // At full size more lines than a std stream may have ahead of its file.
+    let many = if size == Size::Small { 20.0 } else { 5_000.0 };
+    stage.start_containers(Format::Containerd, &[(Kind::Heimdall, 200.0), (Kind::Vllm, many)])?;
     stage.pass(Duration::from_secs(5), |_| ())?;
 
     let ballast = disk.fill()?;

@@ -134,6 +134,8 @@ pub(super) struct Instance<F> {
     pub(super) has_ended: bool,
     /// A line is being read in pieces: blocks without a newline are wanted.
     pub(super) is_mid_line: bool,
+    /// Up to where the newest look saw, half a line at the end among it.
+    pub(super) seen: FilePosition,
     pub(super) pace: Pace,
     /// It was not looked at for a while: it may have been truncated and written anew meanwhile.
     pub(super) is_unwatched: bool,
@@ -155,6 +157,7 @@ impl<F: LogFile> Instance<F> {
             is_superseded: false,
             has_ended: false,
             is_mid_line: false,
+            seen: FilePosition::default(),
             pace: Pace::Asleep,
             is_unwatched: false,
             vain_looks: 0,
@@ -178,11 +181,14 @@ impl<F: LogFile> Instance<F> {
         self.files.get_mut(self.current)
     }
 
-    /// Whether the newest file is being read and has no byte more than was read.
+    /// Whether the newest file is being read and has no byte more than was seen. Half a line at its end may stay for long: it is
+    /// what a full disk leaves.
     pub(super) fn is_read_to_end(&self) -> bool {
         let is_newest = self.current + 1 >= self.files.len();
-        let file = self.files.get(self.current).and_then(|file| file.file.as_ref());
-        is_newest && file.is_none_or(|file| file.stat().is_ok_and(|stat| stat.bytes == self.offset))
+        let current = self.files.get(self.current);
+        let seen = current.filter(|file| file.number == self.seen.file).map_or(0, |_| self.seen.offset);
+        let is_at_end = |file: &F| file.stat().is_ok_and(|stat| stat.bytes == self.offset.max(seen));
+        is_newest && current.and_then(|file| file.file.as_ref()).is_none_or(is_at_end)
     }
 
     /// Where the next byte comes from.

@@ -112,7 +112,7 @@ impl Tried {
         Now { wall_ns: 1, mono: self.mono }
     }
 
-    /// Lets this much time pass; all that is found meanwhile.
+    /// Lets this much time pass; the whole lines that are found meanwhile.
     fn read_for(&mut self, time: Duration) -> String {
         let until = self.mono + time;
         let mut found = Vec::new();
@@ -121,8 +121,9 @@ impl Tried {
             self.source.tick(self.now(), &|_, _| true, &mut self.events);
             while let Some(read) = self.source.next(self.now(), &mut buffer, &mut |_| true) {
                 if let Read::Block { key, length, .. } = read {
-                    found.extend_from_slice(&buffer[..length]);
-                    self.source.consumed(key, length, false);
+                    let whole = memchr::memrchr(b'\n', &buffer[..length]).map_or(0, |at| at + 1);
+                    found.extend_from_slice(&buffer[..whole]);
+                    self.source.consumed(key, whole, false);
                 }
             }
             self.mono += STEP;
@@ -151,6 +152,23 @@ fn the_file_after_a_quiet_one_is_watched_too() {
         assert_eq!(tried.read_for(Duration::from_millis(50)), line(text));
         assert_eq!(tried.read_for(Duration::from_secs(1)), "");
     }
+}
+
+/// Rule: a file that ends with half a line is at rest all the same: a full disk leaves it so for as long as it is full.
+#[test]
+fn half_a_line_at_the_end_is_no_unrest() {
+    let mut tried = Tried::new();
+    let mut writer = tried.writer("0.log");
+    let (text, half) = (line("first"), "2026-08-22T10:00:00.0000");
+    for (written, whole) in [(format!("{text}{half}"), text.as_str()), ("000".to_owned(), "")] {
+        writer.write_all(written.as_bytes()).unwrap();
+        assert!(!tried.source.is_at_rest(InstanceKey(0)), "{written:?} has not been seen");
+        assert_eq!(tried.read_for(Duration::from_secs(1)), whole);
+        assert!(tried.source.is_at_rest(InstanceKey(0)), "after {written:?}");
+    }
+    writer.write_all(b"01Z stdout F second\n").unwrap();
+    assert_eq!(tried.read_for(Duration::from_secs(1)), format!("{half}00001Z stdout F second\n"));
+    assert!(tried.source.is_at_rest(InstanceKey(0)));
 }
 
 /// Rule: what waits in a newer file is backlog, whatever its size was when it was found.

@@ -86,6 +86,7 @@ impl<D: Disk> FileSource<D> {
             Ok(length) => length,
             Err(error) => return self.unreadable(key, now, &error),
         };
+        instance.seen = FilePosition { offset: at.offset + length as u64, ..at };
         let bytes = buffer.get(..length).unwrap_or_default();
         let is_full = length == buffer.len();
         if length == 0 || !(is_mid_line || is_full || memchr::memrchr(b'\n', bytes).is_some()) {
