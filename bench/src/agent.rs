@@ -89,6 +89,12 @@ impl AgentSettings {
         text.lines().find_map(value).unwrap_or(0.0)
     }
 
+    /// Whether it takes lines from the kernel.
+    #[must_use]
+    pub fn has_hook(&self) -> bool {
+        self.metric("hook_info{hook=\"none\"}") != 1.0
+    }
+
     /// How many lines went out from each witness, in words.
     #[must_use]
     pub fn witnesses(&self) -> String {

@@ -168,7 +168,7 @@ fn is_ahead(settings: &AgentSettings) -> bool {
     let (ahead, file) = (of("ebpf"), of("file"));
     let share = ahead / (ahead + file);
     println!("  {STEADY}: {:.2} % of {} lines went out ahead of their file", share * 100.0, ahead + file);
-    share >= STEADY_SHARE_MIN || settings.metric("hook_info{hook=\"none\"}") == 1.0
+    share >= STEADY_SHARE_MIN || !settings.has_hook()
 }
 
 /// What the files hold, instead of what was sent.
@@ -201,10 +201,21 @@ impl World<'_> {
             if case.is_rotated {
                 rotations += self.rotate_while_running(case, attempt, &id)?;
             }
-            self.containerd.wait(&id, CONTAINER_PATIENCE)?;
-            self.containerd.remove_container(&id)?;
+            self.end(&id)?;
         }
         Ok(rotations)
+    }
+
+    /// Starts the first run of a pod. Returns the container's ID.
+    fn begin(&self, case: &Case) -> Result<String> {
+        let pod = self.containerd.run_pod(&case.pod, &self.pods_root)?;
+        self.start(&pod, case, 0, &case.scripts[0])
+    }
+
+    /// Waits for a container's end, and removes it.
+    fn end(&self, id: &str) -> Result<()> {
+        self.containerd.wait(id, CONTAINER_PATIENCE)?;
+        self.containerd.remove_container(id)
     }
 
     fn start(&self, pod: &RunningPod, case: &Case, attempt: u32, script: &str) -> Result<String> {

@@ -26,6 +26,9 @@ const CLOCK_ERROR_NS: i64 = 100_000;
 /// A file that shows nothing for so long, nanoseconds, may have missed lines. Shorter silence is not looked at, as that would
 /// take a search at every line.
 const SILENT_NS: i64 = 50_000_000;
+/// The longest time, nanoseconds, from when a line leaves the pipe until the runtime notes it that is reckoned with. A pipe that
+/// was captured for so long had no line since that the file may show and the capture not.
+const NOTED_WITHIN_NS: i64 = 1_000_000_000;
 
 /// The newest lines of a file.
 #[derive(Debug, Default)]
@@ -107,10 +110,12 @@ pub fn in_file(window: &Window, recent: &Recent) -> usize {
 
 /// Where the file was silent while lines left the pipe, and now shows a later one: its runtime could not write them (the
 /// disk was full). Gives how many lines of `window` come before these. `print` and `time_ns` are of the file's next line,
-/// which must stand in `window` once, and not among its newest, as what repeats proves nothing; `window` is of the pipe that writes this file.
+/// which must stand in `window` once, and not among its newest, as what repeats proves nothing; `window` is of the pipe that writes
+/// this file, and had begun well before that line, which is else one from before it, with the same text.
 #[must_use]
 pub fn passed_over(window: &Window, recent: &Recent, print: Fingerprint, time_ns: i64) -> Option<usize> {
-    if !recent.was_silent(time_ns) || recent.lines.contains(&print) {
+    let is_whole = window.is_whole_since(time_ns.saturating_sub(NOTED_WITHIN_NS));
+    if !is_whole || !recent.was_silent(time_ns) || recent.lines.contains(&print) {
         return None;
     }
     let from_ns = recent.time_ns.map_or(i64::MIN, |newest_ns| newest_ns.saturating_add(CLOCK_ERROR_NS));

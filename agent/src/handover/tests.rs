@@ -92,30 +92,47 @@ fn from_the_first_line_on_no_run_is_needed() {
 /// Rule: what the runtime could not write, as the disk was full, is shipped from the capture, before what it wrote then.
 #[test]
 fn lines_that_the_file_passed_over_go_out_before_the_next_one() {
-    let lines = [("before", MS), ("one", 100 * MS), ("two", 110 * MS), ("three", 200 * MS)];
+    let lines = [("before", MS), ("one", 1_100 * MS), ("two", 1_110 * MS), ("three", 1_200 * MS)];
     let past = |file: &[(&str, i64)], is_from_start, (next, at_ns)| {
         passed_over(&window(&lines), &recent(file, is_from_start), print(next), at_ns)
     };
-    assert_eq!(past(&[("before", 2 * MS)], false, ("three", 201 * MS)), Some(1));
-    assert_eq!(past(&[("before", 2 * MS)], false, ("one", 101 * MS)), None, "it is the next one");
-    assert_eq!(past(&[("before", 2 * MS)], false, ("three", 199 * MS)), None, "noted before it was captured");
-    assert_eq!(past(&[("before", 2 * MS)], false, ("other", 201 * MS)), None, "not captured");
-    assert_eq!(past(&[("two", 180 * MS)], false, ("three", 201 * MS)), None, "no silence");
-    assert_eq!(past(&[], true, ("two", 201 * MS)), Some(0), "the very first line");
-    assert_eq!(past(&[], false, ("two", 201 * MS)), None, "there were lines before");
+    assert_eq!(past(&[("before", 2 * MS)], false, ("three", 1_201 * MS)), Some(1));
+    assert_eq!(past(&[("before", 2 * MS)], false, ("one", 1_101 * MS)), None, "it is the next one");
+    assert_eq!(past(&[("before", 2 * MS)], false, ("three", 1_199 * MS)), None, "noted before it was captured");
+    assert_eq!(past(&[("before", 2 * MS)], false, ("other", 1_201 * MS)), None, "not captured");
+    assert_eq!(past(&[("two", 1_180 * MS)], false, ("three", 1_201 * MS)), None, "no silence");
+    assert_eq!(past(&[], true, ("two", 1_201 * MS)), Some(0), "the very first line");
+    assert_eq!(past(&[], false, ("two", 1_201 * MS)), None, "there were lines before");
 
     let mut handover = Handover::new(true, Duration::ZERO);
-    let mut window = window(&lines[1..]);
-    assert!(!handover.go_past(&mut window, false, print("three"), 201 * MS), "perhaps another pipe");
-    assert!(handover.go_past(&mut window, true, print("three"), 201 * MS));
+    let mut window = Window::default();
+    window.begin();
+    lines[1..].iter().for_each(|(text, at_ns)| window.push(seen(text, *at_ns), text.as_bytes(), 1 << 20));
+    assert!(!handover.go_past(&mut window, false, print("three"), 1_201 * MS), "perhaps another pipe");
+    assert!(handover.go_past(&mut window, true, print("three"), 1_201 * MS));
     assert_eq!((handover.mode(), window.len()), (Mode::Alone, 3));
     for (position, (text, at_ns)) in (0..).zip(&lines[1..]) {
         let (part, label_set) = (PartId(1), LabelSetId(0));
         let (print, at_ns) = (print(text), *at_ns);
         handover.shipped(Sent { print, read_ns: at_ns, position, is_placed: false, time_ns: at_ns, label_set, part });
     }
-    assert!(matches!(handover.file_line(print("three"), 201 * MS, Duration::ZERO), FileLine::Confirmed(_)));
+    assert!(matches!(handover.file_line(print("three"), 1_201 * MS, Duration::ZERO), FileLine::Confirmed(_)));
     assert_eq!(handover.take_counts().unconfirmed, 2);
+}
+
+/// Rule: a line that left the pipe before it was followed may have the text of one that was captured.
+#[test]
+fn a_pipe_that_is_new_proves_nothing_passed_over() {
+    let mut window = window(&[("one", 100 * MS), ("two", 100 * MS), ("again", 100 * MS)]);
+    let file = recent(&[("before", MS)], false);
+    assert_eq!(passed_over(&window, &file, print("again"), 101 * MS), None, "this one was not captured");
+    assert_eq!(passed_over(&window, &file, print("again"), 1_101 * MS), Some(0), "it was followed for a second");
+    (0..3).for_each(|_| window.drop_first());
+    window.push(seen("again", 2_000 * MS), b"again", 1 << 20);
+    assert!(window.is_whole_since(100 * MS), "what was shipped is not missing");
+    window.clear();
+    window.push(seen("again", 2_001 * MS), b"again", 1 << 20);
+    assert!(!window.is_whole_since(100 * MS), "lines are missing since");
 }
 
 #[test]

@@ -41,6 +41,8 @@ pub struct Window {
     stale: usize,
     /// The first line held is the first that ever left the pipe, and none is missing since.
     is_from_start: bool,
+    /// When the first line left the pipe since which none is missing, held or shipped; nanoseconds since the Unix epoch.
+    whole_since_ns: Option<i64>,
 }
 
 impl Window {
@@ -55,11 +57,18 @@ impl Window {
         self.is_from_start
     }
 
+    /// Whether every line that left the pipe since this time was captured, nanoseconds since the Unix epoch.
+    #[must_use]
+    pub fn is_whole_since(&self, time_ns: i64) -> bool {
+        self.is_from_start || self.whole_since_ns.is_some_and(|since_ns| since_ns <= time_ns)
+    }
+
     /// Appends a line; `bytes_max` is what the window may take, lines and bytes together.
     pub fn push(&mut self, seen: Seen, content: &[u8], bytes_max: usize) {
         let is_whole = content.len() as u64 == seen.print.bytes || content.len() > crate::limits::LINE_BYTES_MAX;
         let fits = is_whole && content.len() + LINE_COST <= bytes_max;
         let at = self.base + self.contents.len() as u64;
+        self.whole_since_ns.get_or_insert(seen.read_ns);
         if fits {
             self.contents.extend_from_slice(content);
         }
@@ -102,7 +111,7 @@ impl Window {
             self.stale += length;
         }
         if self.lines.is_empty() {
-            self.clear();
+            self.let_go();
         } else if self.stale > self.contents.len() / 2 {
             self.contents.drain(..self.stale.min(self.contents.len()));
             self.base += self.stale as u64;
@@ -110,8 +119,13 @@ impl Window {
         }
     }
 
-    /// Forgets everything.
+    /// Lines are missing: forgets everything.
     pub fn clear(&mut self) {
+        self.whole_since_ns = None;
+        self.let_go();
+    }
+
+    fn let_go(&mut self) {
         self.is_from_start = false;
         self.lines.clear();
         self.base += self.contents.len() as u64;

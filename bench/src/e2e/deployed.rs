@@ -28,6 +28,8 @@ const REPOSITORY: &str = "local/penstock";
 const TAG: &str = "e2e";
 /// How long the agent may take to start, and its lines to arrive.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// A file beside what a container writes: it may begin.
+const GO: &str = "go";
 /// `nobody`: whose processes and files are not root's.
 const OTHER_USER: i64 = 65_534;
 
@@ -38,6 +40,9 @@ struct Mode {
     values: serde_json::Value,
     /// A capability that is taken from what the chart asks for.
     without: Option<&'static str>,
+    /// Whether the pod that writes runs before the agent. While the runtime starts a container, its process is still root's, and
+    /// an agent that looks then finds its pipes with fewer rights.
+    is_late: bool,
     /// Whether lines come from the kernel, where it has a hook.
     captures: bool,
 }
@@ -45,17 +50,18 @@ struct Mode {
 impl Mode {
     fn all() -> Vec<Self> {
         let least = json!({"leastPrivilege": true});
-        let mode = |name: &str, values, captures| Self { name: name.into(), values, without: None, captures };
+        let mode =
+            |name: &str, values, captures| Self { name: name.into(), values, without: None, is_late: false, captures };
         let mut modes = vec![
             mode("privileged", json!({}), true),
             mode("least-privilege", least.clone(), true),
+            Self { is_late: true, ..mode("least-privilege-late", least.clone(), true) },
             mode("file-only", json!({"config": {"capture": "file"}}), false),
         ];
         modes.extend(["BPF", "PERFMON", "SYS_PTRACE", "DAC_READ_SEARCH"].map(|right| Self {
-            name: format!("without-{}", right.to_lowercase().replace('_', "-")),
-            values: least.clone(),
             without: Some(right),
-            captures: false,
+            is_late: true,
+            ..mode(&format!("without-{}", right.to_lowercase().replace('_', "-")), least.clone(), false)
         }));
         modes
     }
@@ -80,16 +86,18 @@ pub(super) fn check(world: &World<'_>, folder: &Path, release: bool) -> Result<b
     Ok(held)
 }
 
-/// One mode: the agent's pod, then one that writes.
+/// One mode: the agent's pod, and one that writes.
 fn play(world: &World<'_>, folder: &Path, mode: &Mode) -> Result<bool> {
     let runtime = Runtime::new()?;
     let receiver = runtime.block_on(Receiver::start(ReceiverConfig { keep_entries: true, ..Default::default() }))?;
     let folder = folder.join(&mode.name);
     let case = case(mode)?;
+    let go = case.folder(&world.data, 0).join(GO);
     let written = BTreeMap::from([case.prepare(&world.data)?]);
     let lines: u64 = written.values().flatten().map(|one| one.hashes.len() as u64).sum();
     let settings = settings(world, &folder, &receiver)?;
     fs::write(&settings.pods, kubectl_json(std::slice::from_ref(&case.pod), NODE))?;
+    let writer = mode.is_late.then(|| world.begin(&case)).transpose()?;
     let deployed = Deployed::read(&release(mode, &settings, &folder)?.manifests()?)?;
     let mut spec = deployed.container(NODE, &folder)?;
     spec.rights.add.retain(|right| mode.without != Some(right));
@@ -97,10 +105,16 @@ fn play(world: &World<'_>, folder: &Path, mode: &Mode) -> Result<bool> {
     let pod = world.containerd.run_pod_with(&pod, &world.pods_root, &spec.rights)?;
     let id = world.containerd.start_container_with(&pod, 0, &spec)?;
     probe(world, &settings, &deployed, &id)?;
-    world.run_all(&[&case])?;
+    fs::write(go, "")?;
+    let writer = writer.map_or_else(|| world.begin(&case), Ok)?;
+    world.end(&writer)?;
     wait(world, &id, || receiver.count().lines >= lines)?;
-    let is_as_meant =
-        if mode.captures { is_ahead(&settings) } else { settings.metric("lines_total{source=\"ebpf\"}") == 0.0 };
+    let captured = settings.metric("lines_total{source=\"ebpf\"}");
+    let is_as_meant = match (mode.captures, mode.is_late) {
+        (true, false) => is_ahead(&settings),
+        (true, true) => captured > 0.0 || !settings.has_hook(),
+        (false, _) => captured == 0.0,
+    };
     let witnesses = settings.witnesses();
     world.containerd.stop_container(&id, deployed.grace_seconds())?;
     let code = world.containerd.exit_code(&id)?;
@@ -115,12 +129,14 @@ fn play(world: &World<'_>, folder: &Path, mode: &Mode) -> Result<bool> {
     Ok(held)
 }
 
-/// A steady container of another user.
+/// A steady container of another user, which waits for [`GO`].
 fn case(mode: &Mode) -> Result<Case> {
     let mut case = super::cases::all().into_iter().find(|case| case.pod.name == STEADY).context("no steady case")?;
     let labels: Vec<_> = case.pod.labels.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
     case.pod = SamplePod::new(&format!("writer-{}", mode.name), &labels);
     case.user = Some(OTHER_USER);
+    let script = &mut case.scripts[0];
+    *script = format!("until [ -e /data/{GO} ]; do usleep 50000; done; {script}");
     Ok(case)
 }
 
