@@ -12,6 +12,7 @@
 
 pub mod align;
 pub mod fingerprint;
+pub mod forgotten;
 pub mod pending;
 pub mod stream;
 #[cfg(test)]

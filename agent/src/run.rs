@@ -33,10 +33,10 @@ use tracing::{info, warn};
 /// there, the admin address is in use, the kernel source was asked for and cannot be had.
 pub fn run(config: &Config, grace: Duration) -> anyhow::Result<()> {
     let clock = Clock::start();
+    let lock = Lock::take(&config.data_dir)?;
     let kernel = capture::attach(config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let signals = runtime.block_on(async { Signals::listen() })?;
-    let lock = Lock::take(&config.data_dir)?;
     raise_file_limit();
     // A lease that a writer breaks is told by this signal, which ends a process that has no handler.
     signal_hook::flag::register(signal_hook::consts::SIGIO, Arc::default())?;

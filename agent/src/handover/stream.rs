@@ -264,9 +264,7 @@ impl Handover {
             }
             _ => return false,
         }
-        self.is_searching = true;
-        self.run = (0, 0);
-        self.change(Mode::Alone, Why::AtRest);
+        self.begin_alone(window, Why::AtRest);
         true
     }
 
@@ -287,10 +285,18 @@ impl Handover {
             return false;
         }
         (0..before).for_each(|_| window.drop_first());
+        self.begin_alone(window, Why::PassedOver);
+        true
+    }
+
+    /// What was forgotten since the file's newest line is in neither.
+    fn begin_alone(&mut self, window: &mut Window, why: Why) {
+        if self.mode == Mode::File {
+            self.counts.forgotten_bytes += window.take_forgotten_after(self.recent.newest_ns().unwrap_or(i64::MIN));
+        }
         self.is_searching = true;
         self.run = (0, 0);
-        self.change(Mode::Alone, Why::PassedOver);
-        true
+        self.change(Mode::Alone, why);
     }
 
     /// The file was read to its end; its newest line tells which pending lines will not come any more.

@@ -135,6 +135,22 @@ fn a_pipe_that_is_new_proves_nothing_passed_over() {
     assert!(!window.is_whole_since(100 * MS), "lines are missing since");
 }
 
+/// Rule: what neither the file nor the window has is counted.
+#[test]
+fn what_was_forgotten_while_the_file_stood_still_is_counted() {
+    let text = format!("{LONG} a line");
+    let mut window = Window::default();
+    let mut handover = Handover::new(false, Duration::ZERO);
+    for n in 0..100 {
+        window.push(seen(&text, n * 50 * MS), text.as_bytes(), 10 * text.len());
+    }
+    let kept = window.len() as i64;
+    handover.file_line(print("other"), 1_260 * MS, Duration::from_secs(5));
+    assert!(handover.go_alone(&mut window, true, 30_000 * MS, Duration::from_secs(20)));
+    let after_the_file = (26..100 - kept).count() as u64;
+    assert_eq!(handover.take_counts().forgotten_bytes, after_the_file * text.len() as u64);
+}
+
 #[test]
 fn a_window_keeps_the_newest_bytes() {
     let mut window = Window::default();

@@ -61,6 +61,8 @@ pub struct Counts {
     pub unconfirmed: u64,
     /// File lines that were not the captured line at their place.
     pub mismatched: u64,
+    /// Captured bytes that no witness has any more: forgotten for want of room while the file stood still.
+    pub forgotten_bytes: u64,
     /// Changes of the mode.
     pub changes: Vec<(Mode, Why)>,
 }

@@ -4,6 +4,7 @@
 //! In: captured lines. Out: the same, oldest first. Bounded: what does not fit is forgotten, oldest first.
 
 use super::fingerprint::Fingerprint;
+use super::forgotten::Forgotten;
 use std::collections::VecDeque;
 
 /// Lines that are remembered at most, whatever their bytes: the search for their place looks at each.
@@ -43,6 +44,7 @@ pub struct Window {
     is_from_start: bool,
     /// When the first line left the pipe since which none is missing, held or shipped; nanoseconds since the Unix epoch.
     whole_since_ns: Option<i64>,
+    forgotten: Forgotten,
 }
 
 impl Window {
@@ -74,8 +76,16 @@ impl Window {
         }
         self.lines.push_back(Kept { seen, content: fits.then_some((at, content.len())) });
         while self.lines.len() > LINES_MAX || (self.bytes() > bytes_max && !self.lines.is_empty()) {
+            if let Some(seen) = self.first() {
+                self.forgotten.add(seen.read_ns, seen.print.bytes);
+            }
             self.drop_first();
         }
+    }
+
+    /// Takes out how many bytes were forgotten for want of room that left the pipe after `time_ns`.
+    pub fn take_forgotten_after(&mut self, time_ns: i64) -> u64 {
+        self.forgotten.take_after(time_ns)
     }
 
     /// The oldest line.

@@ -67,7 +67,7 @@ label! {
         Gone = "gone",
         /// NUL bytes that a crash of the node left in the file.
         Hole = "hole",
-        /// Shipped alone from the capture, and the window was full.
+        /// Captured while the file stood still, and no room was left to keep them until they could be shipped alone.
         WindowFull = "window_full",
         /// Loki understood no request with the entry in it.
         NotUnderstood = "not_understood",

@@ -60,7 +60,11 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
             None if self.capture.tap.is_none() => {
                 "there is no kernel source, see the log and `penstock doctor`".to_owned()
             }
-            None => format!("{}{}", state.handover.why().as_str(), if state.pipe.is_some() { "" } else { ", no pipe" }),
+            None => format!(
+                "{}{}",
+                state.handover.why().as_str(),
+                if state.pipe.is_some() { "" } else { ", no pipe is known to be it" }
+            ),
         }
     }
 

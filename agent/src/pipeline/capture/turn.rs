@@ -7,7 +7,7 @@ use crate::handover::pending::{FileLine, Sent};
 use crate::handover::why::Counts;
 use crate::limits::{ALIGN_AGAIN_MAX, ALIGN_AGAIN_MIN};
 use crate::metrics::Metrics;
-use crate::metrics::label::Label;
+use crate::metrics::label::{DropReason, Label};
 use crate::pipeline::Pipeline;
 use crate::pipeline::containers::{Ready, StreamState};
 use crate::pipeline::ship::Line;
@@ -239,6 +239,7 @@ fn tell(metrics: &Metrics, counts: Counts) {
     metrics.confirmed_lines.add(counts.confirmed);
     metrics.unconfirmed_lines.add(counts.unconfirmed);
     metrics.mismatched_lines.add(counts.mismatched);
+    metrics.dropped_bytes.add(DropReason::WindowFull, counts.forgotten_bytes);
     for (mode, why) in counts.changes {
         metrics.handover.add(&[mode.value(), why.as_str()], 1);
     }
