@@ -7,7 +7,7 @@ use crate::agent::project;
 use crate::ebpf::Rebuilt;
 use crate::measure::guard;
 use crate::tools::Tool;
-use crate::{clock, cri, ebpf, vm};
+use crate::{arm64, clock, cri, ebpf, vm};
 use anyhow::{Context, Result, bail};
 use std::process::Command;
 
@@ -36,6 +36,7 @@ pub fn run() -> Result<()> {
     step("cargo", &["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"])?;
     step("cargo", &["xtask", "ebpf", "--check"])?;
     rebuilt_programs()?;
+    step_unless(arm64::missing(), &["xtask", "arm64"])?;
     step("cargo", &["xtask", "test"])?;
     step_unless(guard::missing(), &["xtask", "bench", "--guard"])?;
     step("cargo", &["xtask", "demo", "--seconds", "5", "--no-containerd"])?;

@@ -13,6 +13,7 @@ pub mod runtime;
 pub mod sample;
 
 pub mod agent;
+pub mod arm64;
 pub mod receiver;
 pub mod store;
 

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// A program, Debian's package that has it, and what for.
-const NEEDED: [(&str, &str, &str); 19] = [
+const NEEDED: [(&str, &str, &str); 21] = [
     ("cc", "gcc", "building"),
     ("containerd", "containerd", "real containers"),
     ("ctr", "containerd", "real containers"),
@@ -21,6 +21,8 @@ const NEEDED: [(&str, &str, &str); 19] = [
     ("/usr/bin/rustc", "rustc-web", "the kernel programs"),
     ("/usr/lib/rustlib/src/rust/library/core/Cargo.toml", "rust-web-src", "the kernel programs"),
     ("/usr/lib/llvm-22/bin/llvm-config", "llvm-22-dev", "bpf-linker, for the kernel programs"),
+    ("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu", "the agent for arm64"),
+    ("/usr/aarch64-linux-gnu/lib/libc.a", "libc6-dev-arm64-cross", "the agent for arm64"),
     ("pip", "python3-pip", "helm, for the charts"),
     ("unzip", "unzip", "helm, for the charts"),
     ("tar", "tar", "helm, for the charts"),

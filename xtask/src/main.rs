@@ -12,7 +12,7 @@ use penstock_bench::receiver::{Receiver, ReceiverConfig};
 use penstock_bench::runtime::logger::{self, LoggerArgs};
 use penstock_bench::scenarios::{self, SoakArgs};
 use penstock_bench::vm::VmArgs;
-use penstock_bench::{agent, ci, demo, e2e, ebpf, image, setup, vm};
+use penstock_bench::{agent, arm64, ci, demo, e2e, ebpf, image, setup, vm};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use tokio::runtime::Runtime;
@@ -38,6 +38,8 @@ enum Chore {
     Ebpf(EbpfArgs),
     /// The agent's container image as a tar, without a container engine
     Image(ImageArgs),
+    /// The agent for arm64, cross-built with Debian's tools
+    Arm64,
     /// Real containers under a private containerd, every line compared
     E2e(E2eArgs),
     /// What the agent does for its processor time, beside what this machine could do at all
@@ -77,6 +79,7 @@ fn main() -> Result<ExitCode> {
             None => measure::run(&args).map(|()| true)?,
         },
         Chore::Ebpf(args) => ebpf::run(&args).map(|()| true)?,
+        Chore::Arm64 => arm64::run().map(|()| true)?,
         Chore::Image(args) => image::run(&args).map(|()| true)?,
         Chore::Receiver { listen } => {
             Runtime::new()?.block_on(receive(listen))?;

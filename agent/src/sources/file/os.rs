@@ -15,7 +15,7 @@ use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -42,12 +42,13 @@ impl OsFile {
 
 impl LogFile for OsFile {
     fn stat(&self) -> io::Result<Stat> {
-        let stat = rustix::fs::fstat(self.file())?;
+        // Not rustix's: its fields have other types on other processors.
+        let stat = self.file().metadata()?;
         Ok(Stat {
-            inode: Inode { dev: stat.st_dev, ino: stat.st_ino },
-            bytes: u64::try_from(stat.st_size).unwrap_or(0),
-            links: stat.st_nlink,
-            modified_ns: stat.st_mtime.saturating_mul(1_000_000_000).saturating_add_unsigned(stat.st_mtime_nsec),
+            inode: Inode { dev: stat.dev(), ino: stat.ino() },
+            bytes: stat.size(),
+            links: stat.nlink(),
+            modified_ns: stat.mtime().saturating_mul(1_000_000_000).saturating_add(stat.mtime_nsec()),
         })
     }
 
