@@ -23,9 +23,8 @@ const KEPT: CapabilitySet = CapabilitySet::DAC_OVERRIDE
     .union(CapabilitySet::DAC_READ_SEARCH)
     .union(CapabilitySet::LEASE)
     .union(CapabilitySet::NET_BIND_SERVICE);
-/// Beside that where a hook is attached: other users' processes and their descriptors; the map of followed pipes (up to 6.1 it
-/// needs CAP_BPF).
-const KEPT_FOR_PIPES: CapabilitySet = KEPT.union(CapabilitySet::SYS_PTRACE).union(CapabilitySet::BPF);
+/// Beside that where a hook is attached: other users' processes and their descriptors.
+const KEPT_FOR_PIPES: CapabilitySet = KEPT.union(CapabilitySet::SYS_PTRACE);
 
 /// Attaches the best hook that the node allows, and gives up the rights that are not needed any more. To be called before any
 /// thread is started, as each has rights of its own. `None`: the log files alone.
@@ -33,8 +32,11 @@ const KEPT_FOR_PIPES: CapabilitySet = KEPT.union(CapabilitySet::SYS_PTRACE).unio
 /// # Errors
 /// `capture: ebpf`, and no hook can be had.
 pub(super) fn attach(config: &Config) -> anyhow::Result<Option<Kernel>> {
-    let kernel = best_kernel(config)?;
-    drop_rights(if kernel.is_some() { KEPT_FOR_PIPES } else { KEPT });
+    let mut kernel = best_kernel(config)?;
+    match &mut kernel {
+        Some(kernel) => drop_rights_of(kernel),
+        None => set_rights(KEPT, KEPT),
+    }
     give_back_memory();
     Ok(kernel)
 }
@@ -112,15 +114,20 @@ fn ring_bytes(memory_bytes_max: u64) -> u32 {
     1 << share.clamp(RING_BYTES_MIN, RING_BYTES_MAX).ilog2()
 }
 
-fn drop_rights(needed: CapabilitySet) {
+/// Whether the map of followed pipes takes CAP_BPF is the kernel's matter (5.10: yes, 6.1: no), so it is tried.
+fn drop_rights_of(kernel: &mut Kernel) {
+    let with_bpf = KEPT_FOR_PIPES.union(CapabilitySet::BPF);
+    set_rights(KEPT_FOR_PIPES, with_bpf);
+    let needed = if kernel.works() { KEPT_FOR_PIPES } else { with_bpf };
+    set_rights(needed, needed);
+}
+
+/// What this thread may do now, and what it may take back later, as far as it has that.
+fn set_rights(effective: CapabilitySet, permitted: CapabilitySet) {
     let dropped = capabilities(None).and_then(|now| {
-        let kept = |set: CapabilitySet| set.intersection(needed);
-        let sets = CapabilitySets {
-            effective: kept(now.effective),
-            permitted: kept(now.permitted),
-            inheritable: kept(now.inheritable),
-        };
-        set_capabilities(None, sets)
+        let permitted = now.permitted.intersection(permitted);
+        let inheritable = now.inheritable.intersection(permitted);
+        set_capabilities(None, CapabilitySets { effective: permitted.intersection(effective), permitted, inheritable })
     });
     if let Err(error) = dropped {
         warn!("rights that are not needed any more could not be given up: {error}");

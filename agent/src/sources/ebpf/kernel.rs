@@ -16,6 +16,7 @@ use aya::maps::{HashMap as KernelMap, MapData, MapError, PerCpuArray, RingBuf};
 use aya::{Btf, Ebpf};
 use penstock_ebpf::{Counts, PipeKey, PipeState, RecordHead};
 use std::collections::HashMap;
+use std::io;
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
 use words::Words;
@@ -121,17 +122,29 @@ impl Kernel {
         drop(btf);
         let words = Words::new(&mut ebpf).map_err(|error| chain(&error))?;
         let mut kernel = Self::of(hook, ring_bytes, ebpf, words).map_err(|error| chain(&error))?;
+        kernel.test()?;
+        Ok(kernel)
+    }
+
+    fn test(&mut self) -> Result<(), String> {
         let mut tries = 1;
-        while let Err(why) = self_test::run(&mut kernel) {
+        while let Err(why) = self_test::run(self) {
             // A run that the kernel skipped says nothing about the hook.
-            if tries == SELF_TESTS_MAX || !kernel.is_skipped() {
+            if tries == SELF_TESTS_MAX || !self.is_skipped() {
                 return Err(why);
             }
             tries += 1;
         }
-        kernel.counters = Counters::default();
-        kernel.is_skipped();
-        Ok(kernel)
+        self.counters = Counters::default();
+        self.is_skipped();
+        Ok(())
+    }
+
+    /// Whether it works with the rights that this thread has now, though it may have had more when it attached. To be called
+    /// before a pipe is followed.
+    pub fn works(&mut self) -> bool {
+        let skipped = || self.skipped_runs().collect::<io::Result<Vec<u64>>>();
+        skipped().is_ok() && self.test().is_ok()
     }
 
     fn of(hook: Hook, ring_bytes: u32, mut ebpf: Ebpf, words: Words) -> Result<Self, MapError> {
@@ -295,12 +308,15 @@ impl Kernel {
     }
 
     fn is_skipped(&mut self) -> bool {
-        let counts = programs::copying(self.hook).iter().filter_map(|name| {
-            let program = self.ebpf.program(name)?.fd().ok()?;
-            misses::count(program.as_fd()).ok()
-        });
-        let before = std::mem::replace(&mut self.counters.skipped_runs, counts.sum());
+        let skipped_runs = self.skipped_runs().filter_map(Result::ok).sum();
+        let before = std::mem::replace(&mut self.counters.skipped_runs, skipped_runs);
         self.counters.skipped_runs > before
+    }
+
+    /// Runs that the kernel skipped, of each program that copies.
+    fn skipped_runs(&self) -> impl Iterator<Item = io::Result<u64>> {
+        let programs = programs::copying(self.hook).iter().filter_map(|name| self.ebpf.program(name)?.fd().ok());
+        programs.map(|program| misses::count(program.as_fd()))
     }
 
     /// What the programs had to say since the last call.
