@@ -1,7 +1,7 @@
 //! The agent for arm64, built on another processor: Debian's cross compiler, Debian's Rust with its standard library for
 //! arm64.
 //!
-//! In: the project. Out: a static binary in the target folder, started once where qemu is there. Never: a package of another
+//! In: the project. Out: a static binary in the target folder, started once where qemu is there; or only whether it compiles. Never: a package of another
 //! processor installed on this machine; the library is unpacked below the target folder.
 
 use crate::agent::project;
@@ -29,19 +29,32 @@ pub fn missing() -> Option<String> {
     missing.map(|name| format!("{name} not installed"))
 }
 
+/// The arguments of `cargo xtask arm64`.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub struct Arm64Args {
+    /// Only whether it compiles, as CI looks; without its machine code.
+    #[arg(long)]
+    pub check: bool,
+}
+
 /// Builds it, and starts it where it can be.
 ///
 /// # Errors
 /// It does not build or start; the library cannot be had.
-pub fn run() -> Result<()> {
+pub fn run(args: Arm64Args) -> Result<()> {
     let sysroot = sysroot().context("the standard library for arm64 comes from Debian")?;
     let mut cargo = Command::new(CARGO);
-    cargo.current_dir(project()).args(["build", "--quiet", "--package", "penstock", "--target", TARGET]);
+    cargo.current_dir(project()).arg(if args.check { "check" } else { "build" });
+    cargo.args(["--quiet", "--package", "penstock", "--target", TARGET]);
     cargo.env("CARGO_TARGET_DIR", target()).env("RUSTC", RUSTC);
     cargo.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", LINKER);
     cargo.env("RUSTFLAGS", format!("--sysroot {} -C target-feature=+crt-static", sysroot.display()));
     let status = cargo.status().context("starting cargo")?;
     ensure!(status.success(), "the agent does not build for arm64 ({status})");
+    if args.check {
+        println!("the agent compiles for arm64");
+        return Ok(());
+    }
     let program = target().join(TARGET).join("debug/penstock");
     let Some(emulator) = find_program(EMULATOR) else {
         println!("{}; not started, as {EMULATOR} (Debian package qemu-user) is not there", program.display());

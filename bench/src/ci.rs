@@ -36,7 +36,7 @@ pub fn run() -> Result<()> {
     step("cargo", &["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"])?;
     step("cargo", &["xtask", "ebpf", "--check"])?;
     rebuilt_programs()?;
-    step_unless(arm64::missing(), &["xtask", "arm64"])?;
+    step_unless(arm64::missing(), &["xtask", "arm64", "--check"])?;
     step("cargo", &["xtask", "test"])?;
     step_unless(guard::missing(), &["xtask", "bench", "--guard"])?;
     step("cargo", &["xtask", "demo", "--seconds", "5", "--no-containerd"])?;

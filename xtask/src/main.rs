@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use penstock_bench::arm64::Arm64Args;
 use penstock_bench::demo::DemoArgs;
 use penstock_bench::e2e::E2eArgs;
 use penstock_bench::ebpf::EbpfArgs;
@@ -39,7 +40,7 @@ enum Chore {
     /// The agent's container image as a tar, without a container engine
     Image(ImageArgs),
     /// The agent for arm64, cross-built with Debian's tools
-    Arm64,
+    Arm64(Arm64Args),
     /// Real containers under a private containerd, every line compared
     E2e(E2eArgs),
     /// What the agent does for its processor time, beside what this machine could do at all
@@ -79,7 +80,7 @@ fn main() -> Result<ExitCode> {
             None => measure::run(&args).map(|()| true)?,
         },
         Chore::Ebpf(args) => ebpf::run(&args).map(|()| true)?,
-        Chore::Arm64 => arm64::run().map(|()| true)?,
+        Chore::Arm64(args) => arm64::run(args).map(|()| true)?,
         Chore::Image(args) => image::run(&args).map(|()| true)?,
         Chore::Receiver { listen } => {
             Runtime::new()?.block_on(receive(listen))?;
