@@ -7,6 +7,7 @@
 use crate::agent::project;
 use crate::cri::find_program;
 use crate::cri::image::output;
+use crate::tools::only;
 use anyhow::{Context, Result, ensure};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -97,8 +98,6 @@ fn fetch(version: &str, temporary: &Path) -> Result<()> {
     };
     apt(&["update"])?;
     apt(&["download", &format!("{LIBRARY}:arm64={version}")])?;
-    let files = fs::read_dir(temporary)?.filter_map(|entry| Some(entry.ok()?.path()));
-    let mut packages = files.filter(|path| path.extension().is_some_and(|extension| extension == "deb"));
-    let package = packages.next().context("apt downloaded nothing")?;
-    output(Command::new("dpkg-deb").arg("--extract").arg(package).arg(temporary.join("unpacked"))).map(drop)
+    output(Command::new("dpkg-deb").arg("--extract").arg(only(temporary, "deb")?).arg(temporary.join("unpacked")))
+        .map(drop)
 }

@@ -105,7 +105,7 @@ fn unzip(archive: &Path, wanted: &str, to: &Path) -> Result<()> {
 }
 
 /// The only file of a folder with this ending.
-fn only(folder: &Path, ending: &str) -> Result<PathBuf> {
+pub(crate) fn only(folder: &Path, ending: &str) -> Result<PathBuf> {
     let files = fs::read_dir(folder)?.filter_map(|entry| Some(entry.ok()?.path()));
     let mut files = files.filter(|path| path.extension().is_some_and(|extension| extension == ending));
     files.next().with_context(|| format!("no file .{ending} in {}", folder.display()))
