@@ -1,7 +1,7 @@
 //! How many captured bytes were forgotten for want of room, and when they had left the pipe: where the file turns out not
 //! to hold them, they are lost.
 //!
-//! In: lines that a window lets go, oldest first. Out: bytes since a time. Bounded: what lies far back is summed up.
+//! In: lines that a window lets go, oldest first. Out: bytes since a time. Bounded: what lies far back is not known any more.
 
 use std::collections::VecDeque;
 
@@ -27,6 +27,11 @@ impl Forgotten {
         if self.slots.len() > SLOTS_MAX {
             self.slots.pop_front();
         }
+    }
+
+    /// Memory held, bytes.
+    pub fn memory_bytes(&self) -> usize {
+        self.slots.capacity() * size_of::<(i64, u64)>()
     }
 
     /// Takes out the bytes that left the pipe after `time_ns`, to a slot, and forgets the others.

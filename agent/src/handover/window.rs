@@ -166,6 +166,6 @@ impl Window {
     /// Memory held, bytes.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        self.contents.capacity() + self.lines.capacity() * size_of::<Kept>()
+        self.contents.capacity() + self.lines.capacity() * size_of::<Kept>() + self.forgotten.memory_bytes()
     }
 }

@@ -13,8 +13,8 @@ use std::time::Duration;
 const NEEDED: [&str; 4] = ["bpf", "perfmon", "sys_ptrace", "dac_read_search"];
 /// The bits of those that are kept once the hooks are attached: CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH.
 const KEPT: u64 = 1 << 19 | 1 << 2;
-/// The one that older kernels want for following a pipe (5.10: yes, 6.1: no).
-const KEPT_FOR_OLDER: u64 = 1 << 39;
+/// CAP_BPF, where the kernel wants it for following a pipe (5.10: yes, 6.1: no).
+const KEPT_BEFORE_6_1: u64 = 1 << 39;
 /// Where no hook could be attached: CAP_DAC_READ_SEARCH alone.
 const KEPT_FOR_FILES: u64 = 1 << 2;
 
@@ -49,6 +49,13 @@ pub fn play(stage: &mut Stage, size: Size) -> Result<bool> {
     let (lines, _) = stage.stop_containers()?;
     stage.drain(lines, Duration::from_secs(20), |_| ())?;
     let is_exact = stage.finish()?.is_exact();
-    let are_few = (rights == KEPT || rights == KEPT | KEPT_FOR_OLDER) && of_files == KEPT_FOR_FILES;
+    let kept = if is_before_6_1() { KEPT | KEPT_BEFORE_6_1 } else { KEPT };
+    let are_few = rights == kept && of_files == KEPT_FOR_FILES;
     Ok(is_exact && has_captured && is_from_files && !is_success && are_few)
+}
+
+fn is_before_6_1() -> bool {
+    let system = rustix::system::uname();
+    let mut numbers = system.release().to_str().unwrap_or_default().split(['.', '-']).map(str::parse::<u32>);
+    matches!((numbers.next(), numbers.next()), (Some(Ok(major)), Some(Ok(minor))) if (major, minor) < (6, 1))
 }

@@ -143,8 +143,7 @@ impl Kernel {
     /// Whether it works with the rights that this thread has now, though it may have had more when it attached. To be called
     /// before a pipe is followed.
     pub fn works(&mut self) -> bool {
-        let skipped = || self.skipped_runs().collect::<io::Result<Vec<u64>>>();
-        skipped().is_ok() && self.test().is_ok()
+        self.skipped_runs().all(|count| count.is_ok()) && self.test().is_ok()
     }
 
     fn of(hook: Hook, ring_bytes: u32, mut ebpf: Ebpf, words: Words) -> Result<Self, MapError> {

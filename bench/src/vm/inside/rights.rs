@@ -65,8 +65,13 @@ pub(super) fn run(args: &RightsArgs) -> Result<()> {
             bail!("not attached");
         }
     };
-    let mut words = vec![format!("attached; following a pipe: {}", follow(&mut kernel))];
     let mut keep = set_of(args.keep.as_deref().unwrap_or_default())?;
+    let works = if keep.contains(CapabilitySet::BPF) {
+        format!("; {}", without_bpf(&mut kernel, keep)?)
+    } else {
+        String::new()
+    };
+    let mut words = vec![format!("attached; following a pipe: {}{works}", follow(&mut kernel))];
     for name in &args.give_up {
         keep = keep.difference(set_of(std::slice::from_ref(name))?);
         keep_only(keep)?;
@@ -74,6 +79,18 @@ pub(super) fn run(args: &RightsArgs) -> Result<()> {
     }
     println!("{}", words.join("; "));
     Ok(())
+}
+
+/// Whether it works while CAP_BPF is held back, which is taken back after that, as the agent does.
+fn without_bpf(kernel: &mut Kernel, keep: CapabilitySet) -> Result<&'static str> {
+    let effective = |set| {
+        let sets = CapabilitySets { effective: set, permitted: keep, inheritable: CapabilitySet::empty() };
+        set_capabilities(None, sets).context("holding a right back")
+    };
+    effective(keep.difference(CapabilitySet::BPF))?;
+    let works = kernel.works();
+    effective(keep)?;
+    Ok(if works { "it works without bpf" } else { "it does not work without bpf" })
 }
 
 /// Follows a pipe, and looks whether what is read is captured.
