@@ -3,9 +3,11 @@
 //! In: the text. Out: whether it is one JSON object, and where the keys stand whose meaning is known. Never:
 //! a look into nested values.
 //!
-//! simd-json reads a copy, because it unescapes in place. What it refuses is read again by serde_json, since it
-//! also refuses valid JSON: numbers beyond f64, lone surrogates, deep nesting.
+//! Nearly every line is dealt with by `scan`. What that is not sure of is read by simd-json, in a copy, because it unescapes in
+//! place; what simd-json refuses is read again by serde_json, since it also refuses valid JSON: numbers beyond f64, lone
+//! surrogates, deep nesting.
 
+mod scan;
 mod strict;
 
 use crate::types::entry::EnvelopeMember;
@@ -101,10 +103,12 @@ impl Reader {
         if !object.starts_with('{') || !object.ends_with('}') {
             return false;
         }
-        self.read_fast(text, members, envelope) || strict::read(text, members, envelope)
+        scan::read(text, members, envelope)
+            || self.read_tape(text, members, envelope)
+            || strict::read(text, members, envelope)
     }
 
-    fn read_fast(&mut self, text: &str, members: &mut Members, envelope: &[EnvelopeMember]) -> bool {
+    fn read_tape(&mut self, text: &str, members: &mut Members, envelope: &[EnvelopeMember]) -> bool {
         members.clear();
         self.scratch.clear();
         self.scratch.extend_from_slice(text.as_bytes());
