@@ -1,7 +1,7 @@
 //! The kernel matrix: Debian's kernels in QEMU, every hook they have, every check.
 //!
-//! In: which kernels. Out: a line a result, then a matrix; images and lists in the target folder. Never: anything
-//! installed, or a machine left running.
+//! In: which kernels. Out: a line a result, then a matrix; images, lists and the kernels' messages in the target
+//! folder. Never: anything installed, or a machine left running.
 
 use crate::agent::project;
 use crate::clock;
@@ -84,7 +84,9 @@ pub fn run(args: &VmArgs) -> Result<bool> {
             let mut machine = Machine { name: format!("{}{}", kernel.name, boot.name), outcomes: Vec::new() };
             let checks = format!("--hooks {}{}{}", args.hooks.join(","), only(&args.only), boot.checks);
             let mut last = begun;
-            let result = machine::boot(&kernel.image, &archive, boot.append, &checks, &mut |outcome| {
+            let log = folder.join(format!("{}.log", machine.name.replace(' ', "-")));
+            let what = (boot.append, checks.as_str());
+            let result = machine::boot(&kernel.image, &archive, what, &log, &mut |outcome| {
                 let now = clock::monotonic();
                 let (name, Outcome { hook, check, verdict, words }) = (&machine.name, &outcome);
                 let seconds = (now - last).as_secs_f32();
