@@ -7,6 +7,7 @@ pub(crate) mod capture;
 mod data_thread;
 mod data_threads;
 mod inbox;
+mod memory;
 mod outside;
 mod storage;
 
@@ -32,6 +33,7 @@ use tracing::{info, warn};
 /// What keeps the agent from starting, with the remedy: the data directory is taken, the log directory is not
 /// there, the admin address is in use, the kernel source was asked for and cannot be had.
 pub fn run(config: &Config, grace: Duration) -> anyhow::Result<()> {
+    memory::keep_for_batches();
     let clock = Clock::start();
     let lock = Lock::take(&config.data_dir)?;
     let kernel = capture::attach(config)?;

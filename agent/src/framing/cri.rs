@@ -11,6 +11,10 @@ use crate::types::position::StdStream;
 /// Most bytes that a time takes: nine digits of fraction and an offset are 35.
 const TIME_BYTES_MAX: usize = 64;
 
+/// What containerd and most others write: nanoseconds, in UTC.
+const DATE_BYTES: usize = "2026-08-22".len();
+const USUAL_TIME_BYTES: usize = "2026-08-22T10:00:00.123456789Z".len();
+
 /// What stands before the content of a CRI line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CriPrefix {
@@ -28,7 +32,10 @@ pub struct CriPrefix {
 /// `times`: of the lines before. Nothing where the prefix is not one, or not complete.
 #[must_use]
 pub fn parse_prefix(line: &[u8], times: &mut rfc3339::Reader) -> Option<CriPrefix> {
-    let time_bytes = memchr::memchr(b' ', line.get(..TIME_BYTES_MAX).unwrap_or(line))?;
+    let time_bytes = match line.get(USUAL_TIME_BYTES - 1..=USUAL_TIME_BYTES) {
+        Some(b"Z ") if line.get(DATE_BYTES) == Some(&b'T') => USUAL_TIME_BYTES,
+        _ => memchr::memchr(b' ', line.get(..TIME_BYTES_MAX).unwrap_or(line))?,
+    };
     let (time, rest) = line.split_at(time_bytes);
     let (std_stream, rest) = match rest.split_first_chunk::<8>()? {
         (b" stdout ", rest) => (StdStream::Stdout, rest),
@@ -89,6 +96,7 @@ mod tests {
             "2026-08-22T10:00:00Z stdout X x",
             "2026-08-22T10:00:00Z stdout FP x",
             "2026-08-22T10:00:00Z  stdout F x",
+            "2026-08-22 10:00:00.123456789Z stdout F x",
             "yesterday stdout F x",
             "{\"log\":\"x\\n\",\"stream\":\"stdout\",\"time\":\"2026-08-22T10:00:00Z\"}",
         ] {

@@ -55,6 +55,12 @@ impl Joiner {
                 return joined;
             }
         }
+        Self::whole(content, start, time_ns)
+    }
+
+    /// The line that came in one part, where none is open.
+    #[must_use]
+    pub fn whole(content: &[u8], start: Mark, time_ns: i64) -> Joined<'_> {
         let line = without_returns(content);
         let kept = line.get(..LINE_KEPT_BYTES_MAX).unwrap_or(line);
         let record = Record { content: kept, full_bytes: line.len() as u64, time_ns };

@@ -90,6 +90,7 @@ impl Scratch {
 
 /// The first piece of `block`; `None` where a whole line is not there yet. `scratch` is kept from one call to the next.
 #[must_use]
+#[inline]
 pub fn split<'a>(
     block: &'a [u8],
     end: BlockEnd,

@@ -121,8 +121,7 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
         if !piece.is_well_formed() && piece.is_end && ready.mid_line.is_none() {
             // No part of an open line, as nobody knows whose it is; but read again together with that.
             let at = stream.joiner.open_start().map_or(mark.at, |open| open.at);
-            let mut alone = Joiner::default();
-            let joined = alone.finish(piece.content, Mark { at, ..mark }, time_ns);
+            let joined = Joiner::whole(piece.content, Mark { at, ..mark }, time_ns);
             let from = Line::File { start: joined.start, has_prefix: false };
             self.ship(ready, piece.line.std_stream, joined.record, from);
             return Taken::Yes;
@@ -134,8 +133,13 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
             return Taken::Yes;
         }
         self.open_bytes -= held_before;
-        let mut joiner = std::mem::take(&mut stream.joiner);
-        let joined = joiner.finish(piece.content, mark, time_ns);
+        let mut joiner;
+        let joined = if stream.joiner.open_start().is_some() {
+            joiner = std::mem::take(&mut stream.joiner);
+            joiner.finish(piece.content, mark, time_ns)
+        } else {
+            Joiner::whole(piece.content, mark, time_ns)
+        };
         let taken = if joined.was_let_go && !stream.is_reread {
             let bytes = joined.record.full_bytes;
             Taken::ReadAgain(LetGo { std_stream: piece.line.std_stream, from: joined.start.at, bytes })

@@ -37,7 +37,7 @@ pub(super) fn attach(config: &Config) -> anyhow::Result<Option<Kernel>> {
         Some(kernel) => drop_rights_of(kernel),
         None => set_rights(KEPT, KEPT),
     }
-    give_back_memory();
+    super::memory::give_back();
     Ok(kernel)
 }
 
@@ -132,15 +132,6 @@ fn set_rights(effective: CapabilitySet, permitted: CapabilitySet) {
     if let Err(error) = dropped {
         warn!("rights that are not needed any more could not be given up: {error}");
     }
-}
-
-/// What the kernel's type information took while the programs were loaded, some ten MiB, which glibc would keep.
-fn give_back_memory() {
-    #[cfg(target_env = "gnu")]
-    // SAFETY: takes a number, and only gives free pages of the heap back to the system.
-    unsafe {
-        libc::malloc_trim(0)
-    };
 }
 
 #[cfg(test)]
