@@ -19,8 +19,20 @@ const SECONDS_MAX: &str = "900";
 /// Of what its program says, and of what its kernel says, so many lines are told where it did not come to its end.
 const LAST_LINES: usize = 12;
 const KERNEL_LINES: usize = 80;
-/// A processor on which nothing else has run for twice these seconds ends the machine, with what it did last.
-const LOCKUP: &str = "watchdog_thresh=30 softlockup_panic=1 panic=-1";
+/// A processor on which nothing else has run for twice these seconds ends the machine, with what each of them did last.
+const WATCHDOG: &str = "watchdog_thresh=30 softlockup_panic=1 softlockup_all_cpu_backtrace=1 panic=-1";
+/// What the kernel says then.
+const LOCKUP: &str = "soft lockup";
+/// How it names kernel programs and what leads to them, where they stand among what a processor did.
+const PROGRAMS: [&str; 2] = ["bpf_prog_", "bpf_trampoline_"];
+
+/// How a machine ended.
+pub(super) enum End {
+    /// After its last check.
+    Checked,
+    /// Its processors stood still, and on none of them was a kernel program: of that the checks say nothing. What it said.
+    StoodStill(String),
+}
 
 struct Machine(Child);
 
@@ -42,7 +54,7 @@ pub(super) fn boot(
     (append, checks): (&str, &str),
     log: &Path,
     take: &mut dyn FnMut(Outcome),
-) -> Result<()> {
+) -> Result<End> {
     let mut command = Command::new("timeout");
     command.args(["--kill-after=5", SECONDS_MAX, QEMU]);
     // Software emulation everywhere, so that it does the same everywhere.
@@ -51,7 +63,7 @@ pub(super) fn boot(
     // Two lines: a message of the kernel must not stand in the middle of a result.
     command.arg("-serial").arg(format!("file:{}", log.display())).args(["-serial", "stdio"]);
     command.arg("-kernel").arg(kernel).arg("-initrd").arg(archive).arg("-append");
-    command.arg(format!("console=ttyS0 {LOCKUP} {append} checks={}", checks.replace(' ', "+")));
+    command.arg(format!("console=ttyS0 {WATCHDOG} {append} checks={}", checks.replace(' ', "+")));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
     let mut machine = Machine(command.spawn().context("starting QEMU: `cargo xtask setup` installs it")?);
     let console = machine.0.stdout.take().context("the console")?;
@@ -70,15 +82,48 @@ pub(super) fn boot(
         }
     }
     if has_ended {
-        return Ok(());
+        return Ok(End::Checked);
     }
-    let said = fs::read(log).with_context(|| format!("reading {}", log.display()))?;
-    let said = String::from_utf8_lossy(&said);
-    let lines: Vec<_> = said.lines().collect();
-    let kernel = lines.get(lines.len().saturating_sub(KERNEL_LINES)..).unwrap_or_default().join("\n");
-    let last = Vec::from(last).join("\n");
-    bail!(
-        "the machine ended before its checks did; its last words:\n{last}\nand its kernel's ({}):\n{kernel}",
-        log.display()
-    )
+    let kernel = fs::read(log).with_context(|| format!("reading {}", log.display()))?;
+    let kernel = String::from_utf8_lossy(&kernel);
+    let words = format!(
+        "the machine ended before its checks did; its last words:\n{}\nand its kernel's ({}):\n{}",
+        Vec::from(last).join("\n"),
+        log.display(),
+        end_of(&kernel)
+    );
+    if stood_still(&kernel) {
+        return Ok(End::StoodStill(words));
+    }
+    bail!("{words}")
+}
+
+/// The processors stood still, and not in a kernel program.
+fn stood_still(kernel: &str) -> bool {
+    kernel.contains(LOCKUP) && !PROGRAMS.iter().any(|program| kernel.contains(program))
+}
+
+/// What the kernel said last; of a lockup from its beginning.
+fn end_of(kernel: &str) -> String {
+    let lines: Vec<_> = kernel.lines().collect();
+    let last = lines.len().saturating_sub(KERNEL_LINES);
+    let lockup = lines.iter().position(|line| line.contains(LOCKUP)).unwrap_or(last);
+    lines.get(last.min(lockup)..).unwrap_or_default().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STILL: &str =
+        "watchdog: BUG: soft lockup - CPU#0 stuck for 22s! [checks:391]\n smp_call_function_many_cond+0x1";
+
+    #[test]
+    fn it_stood_still_only_where_no_program_of_ours_ran() {
+        assert!(stood_still(STILL));
+        assert!(!stood_still("reboot: Power down"));
+        for frame in ["bpf_prog_5f7a_on_sys_exit+0x44/0x1000", "bpf_trampoline_6442+0x31"] {
+            assert!(!stood_still(&format!("{STILL}\n {frame}")), "{frame}");
+        }
+    }
 }
