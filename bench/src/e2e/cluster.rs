@@ -50,6 +50,8 @@ pub fn run(args: &E2eArgs, kubeconfig: &Path, store: &dyn Store) -> Result<bool>
     println!("cluster: {}", kubectl.version()?);
     let _installed = Installed { kubectl: &kubectl };
     install(args, &kubectl, store)?;
+    let said = kubectl.helm(&["test", RELEASE, "--logs", "--timeout=1m"])?;
+    println!("  helm test: passed\n{}", said.trim_end());
     kubectl.apply(&samples::manifests(&args.app_image))?;
     println!("  {} pods write", SAMPLES.len());
     pass(BEFORE_TROUBLE, &stop)?;
@@ -93,6 +95,7 @@ fn install(args: &E2eArgs, kubectl: &Kubectl, store: &dyn Store) -> Result<()> {
     let (repository, tag) = args.image.rsplit_once(':').context("--image: NAME:TAG")?;
     let values = json!({
         "image": {"repository": repository, "tag": tag, "pullPolicy": "IfNotPresent"},
+        "test": {"image": args.app_image},
         "config": {"loki": {"url": store.url()}, "data_dir": format!("/var/lib/penstock-e2e-{}", std::process::id())},
     });
     let own = folder.path().join("e2e.yaml");
