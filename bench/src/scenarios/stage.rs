@@ -320,16 +320,24 @@ impl Stage {
     /// # Errors
     /// It did not end in time, or not with exit code 0.
     pub fn finish(&mut self) -> Result<Tally> {
-        let agent = self.agent.take().context("no agent runs")?;
-        let last_words = agent.last_words();
-        let status = agent.stop(AGENT_PATIENCE)?;
-        ensure!(status.success(), "the agent ended with {status}; its last words:\n{last_words}");
-        let tally = compare(&self.written()?, &self.receiver);
+        let (tally, last_words) = self.end()?;
         println!("   {tally}");
         if !tally.is_whole() {
             println!("   the agent's last words:\n{last_words}");
         }
         Ok(tally)
+    }
+
+    /// As [`Self::finish`], without a word. The second: what the agent said last.
+    ///
+    /// # Errors
+    /// It did not end in time, or not with exit code 0.
+    pub fn end(&mut self) -> Result<(Tally, String)> {
+        let agent = self.agent.take().context("no agent runs")?;
+        let last_words = agent.last_words();
+        let status = agent.stop(AGENT_PATIENCE)?;
+        ensure!(status.success(), "the agent ended with {status}; its last words:\n{last_words}");
+        Ok((compare(&self.written()?, &self.receiver), last_words))
     }
 }
 
