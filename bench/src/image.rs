@@ -11,6 +11,7 @@ use anyhow::{Context, Result, ensure};
 use archive::{Content, Image};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// The arguments of `cargo xtask image`.
 #[derive(Clone, Debug, clap::Args)]
@@ -42,9 +43,9 @@ pub fn run(args: &ImageArgs) -> Result<()> {
     let begun = clock::monotonic();
     let program = agent::build(!args.debug)?;
     make(&program, &args.name, &out)?;
-    let (program, whole) = (fs::metadata(&program)?.len(), fs::metadata(&out)?.len());
+    let whole = fs::metadata(&out)?.len();
     let seconds = (clock::monotonic() - begun).as_secs();
-    println!("{}: {} ({} MB, the program {} MB), {seconds} s", out.display(), args.name, mb(whole), mb(program));
+    println!("{}: {} ({} MB), {seconds} s", out.display(), args.name, mb(whole));
     println!("to give it to a node's containerd: ctr --namespace k8s.io images import {}", out.display());
     Ok(())
 }
@@ -55,6 +56,13 @@ pub fn run(args: &ImageArgs) -> Result<()> {
 /// It is not static; no certificates; the tar cannot be written.
 pub fn make(program: &Path, name: &str, out: &Path) -> Result<()> {
     ensure!(is_static(program)?, "{} needs a loader and libraries: no image can be made of it", program.display());
+    let folder = out.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
+    // What a debugger wants to know is many times what the program is.
+    let stripped = tempfile::NamedTempFile::new_in(folder)?.into_temp_path();
+    let status = Command::new("objcopy").arg("--strip-debug").args([program, &stripped]).status();
+    let status = status.context("starting objcopy: Debian's package binutils has it")?;
+    ensure!(status.success(), "objcopy --strip-debug {}: {status}", program.display());
     let image = Image {
         name: name.to_owned(),
         entrypoint: vec![PROGRAM.to_owned()],
@@ -64,14 +72,11 @@ pub fn make(program: &Path, name: &str, out: &Path) -> Result<()> {
             ("etc/penstock".to_owned(), Content::Folder(0o755)),
             ("etc/ssl/certs/ca-certificates.crt".to_owned(), Content::Bytes(certificates()?, 0o644)),
             ("tmp".to_owned(), Content::Folder(0o1777)),
-            (PROGRAM.trim_start_matches('/').to_owned(), Content::File(program.to_path_buf(), 0o755)),
+            (PROGRAM.trim_start_matches('/').to_owned(), Content::File(stripped.to_path_buf(), 0o755)),
             ("var/lib/penstock".to_owned(), Content::Folder(0o700)),
             ("var/log/pods".to_owned(), Content::Folder(0o755)),
         ],
     };
-    if let Some(folder) = out.parent() {
-        fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
-    }
     image.write(out)
 }
 

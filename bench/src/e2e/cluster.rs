@@ -50,8 +50,10 @@ pub fn run(args: &E2eArgs, kubeconfig: &Path, store: &dyn Store) -> Result<bool>
     println!("cluster: {}", kubectl.version()?);
     let _installed = Installed { kubectl: &kubectl };
     install(args, &kubectl, store)?;
-    let said = kubectl.helm(&["test", RELEASE, "--logs", "--timeout=1m"])?;
-    println!("  helm test: passed\n{}", said.trim_end());
+    let tested = kubectl.helm(&["test", RELEASE, "--timeout=1m"]);
+    let said = kubectl.run(&["logs", &format!("{RELEASE}-test")])?;
+    tested.with_context(|| format!("helm test, whose pod says:\n{said}"))?;
+    println!("  helm test: {}", said.trim_end().replace('\n', "\n    "));
     kubectl.apply(&samples::manifests(&args.app_image))?;
     println!("  {} pods write", SAMPLES.len());
     pass(BEFORE_TROUBLE, &stop)?;

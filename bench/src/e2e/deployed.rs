@@ -38,7 +38,7 @@ struct Mode {
     name: String,
     /// Values of the chart.
     values: serde_json::Value,
-    /// A capability that is taken from what the chart asks for.
+    /// A capability, or [`NODE_PROCESSES`], that is taken from what the chart asks for.
     without: Option<&'static str>,
     /// Whether the pod that writes runs before the agent. While the runtime starts a container, its process is still root's, and
     /// an agent that looks then finds its pipes with fewer rights.
@@ -46,6 +46,9 @@ struct Mode {
     /// Whether lines come from the kernel, where it has a hook.
     captures: bool,
 }
+
+/// The right to see the node's processes, as a pod spec calls it.
+const NODE_PROCESSES: &str = "hostPID";
 
 impl Mode {
     fn all() -> Vec<Self> {
@@ -58,7 +61,7 @@ impl Mode {
             Self { is_late: true, ..mode("least-privilege-late", least.clone(), true) },
             mode("file-only", json!({"config": {"capture": "file"}}), false),
         ];
-        modes.extend(["BPF", "PERFMON", "SYS_PTRACE", "DAC_READ_SEARCH"].map(|right| Self {
+        modes.extend(["BPF", "PERFMON", "SYS_PTRACE", "DAC_READ_SEARCH", NODE_PROCESSES].map(|right| Self {
             without: Some(right),
             is_late: true,
             ..mode(&format!("without-{}", right.to_lowercase().replace('_', "-")), least.clone(), false)
@@ -101,6 +104,7 @@ fn play(world: &World<'_>, folder: &Path, mode: &Mode) -> Result<bool> {
     let deployed = Deployed::read(&release(mode, &settings, &folder)?.manifests()?)?;
     let mut spec = deployed.container(NODE, &folder)?;
     spec.rights.add.retain(|right| mode.without != Some(right));
+    spec.rights.sees_node &= mode.without != Some(NODE_PROCESSES);
     let pod = SamplePod::new(&format!("penstock-{}", mode.name), &[]);
     let pod = world.containerd.run_pod_with(&pod, &world.pods_root, &spec.rights)?;
     let id = world.containerd.start_container_with(&pod, 0, &spec)?;

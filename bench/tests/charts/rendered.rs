@@ -48,8 +48,9 @@ fn the_usual_manifests_are_those_of_the_snapshots() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    for file in
-        files("values").iter().filter(|file| ["default", "least-privilege", "file-only"].contains(&&*name(file)))
+    for file in files("values")
+        .iter()
+        .filter(|file| ["default", "least-privilege", "file-only", "monitoring"].contains(&&*name(file)))
     {
         insta::assert_snapshot!(format!("penstock-{}", name(file)), alone(file).text().unwrap());
     }

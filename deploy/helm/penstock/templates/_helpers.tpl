@@ -82,6 +82,7 @@ privileged: false
 allowPrivilegeEscalation: false
 capabilities:
   drop: [ALL]
+  {{- if or (include "penstock.captures" .) .Values.leastPrivilegeExtra }}
   add:
     {{- if include "penstock.captures" . }}
     # Programs, maps and where they are attached.
@@ -89,12 +90,12 @@ capabilities:
     - PERFMON
     # /proc/PID/fd of others: which process holds which pipe.
     - SYS_PTRACE
-    {{- end }}
-    # Log files of any owner; with SYS_PTRACE also /proc/PID/fd.
     - DAC_READ_SEARCH
+    {{- end }}
     {{- range .Values.leastPrivilegeExtra }}
     - {{ . }}
     {{- end }}
+  {{- end }}
 {{- if include "penstock.captures" . }}
 # Older runtimes' default profile (containerd until late 1.6) refuses bpf to whoever lacks SYS_ADMIN.
 seccompProfile:
