@@ -90,17 +90,18 @@ pub fn run(args: &VmArgs) -> Result<bool> {
     Ok(matrix::is_good(&machines))
 }
 
-/// Boots a kernel and has it checked; once more where the machine stood still, as the emulation may: that is told, and
-/// counts as a limit.
+/// Boots a kernel and has it checked; once more where nothing had failed and the machine stood still, as the emulation may:
+/// that is told, and counts as a limit.
 fn checked(folder: &Path, kernel: &KernelImage, archive: &Path, boot: &Boot, checks: &str) -> Machine {
     let begun = clock::monotonic();
     let name = format!("{}{}", kernel.name, boot.name);
-    let log = folder.join(format!("{}.log", name.replace(' ', "-")));
     let mut machine = Machine { name, outcomes: Vec::new() };
     let mut stood_still = None;
     loop {
         let mut last = clock::monotonic();
         machine.outcomes.clear();
+        let again = if stood_still.is_some() { "-again" } else { "" };
+        let log = folder.join(format!("{}{again}.log", machine.name.replace(' ', "-")));
         let end = machine::boot(&kernel.image, archive, (boot.append, checks), &log, &mut |outcome| {
             let now = clock::monotonic();
             let (name, Outcome { hook, check, verdict, words }) = (&machine.name, &outcome);
@@ -110,7 +111,7 @@ fn checked(folder: &Path, kernel: &KernelImage, archive: &Path, boot: &Boot, che
             machine.outcomes.push(outcome);
         });
         let (verdict, words) = match end {
-            Ok(machine::End::StoodStill(words)) if stood_still.is_none() => {
+            Ok(machine::End::StoodStill(words)) if stood_still.is_none() && !machine.has_failed() => {
                 println!("{}: once more, as {words}", machine.name);
                 stood_still = Some(words);
                 continue;

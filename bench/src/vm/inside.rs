@@ -2,7 +2,7 @@
 //!
 //! In: hooks to try. Out: a line a result on standard output (`report.rs`). Never: an end without the line that says so.
 
-use super::report::{END_CHECK, NO_HOOK, Outcome, Verdict};
+use super::report::{END_CHECK, NO_HOOK, Outcome, Verdict, fault};
 use crate::clock;
 use anyhow::{Context, Result, bail};
 use checks::{CHECKS, Machine};
@@ -203,9 +203,7 @@ fn log() -> Result<String> {
 /// Nothing in the kernel's own log that tells of a fault.
 fn kernel_log() -> Result<Finding> {
     let log = log()?;
-    let is_bad = |line: &&str| ["BUG:", "WARNING:", "Oops", "panic"].iter().any(|word| line.contains(word));
-    let is_set_up = |line: &&str| line.contains("Command line") || line.contains("command line");
-    match log.lines().find(|line| is_bad(line) && !is_set_up(line)) {
+    match fault(&log) {
         None => Ok(Finding::ok("no fault")),
         Some(line) => bail!("{line}"),
     }

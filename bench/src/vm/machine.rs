@@ -3,7 +3,7 @@
 //! In: a kernel, an archive to boot with, what to check. Out: results as they come; what its kernel said, in a file. Never:
 //! a machine left running.
 
-use super::report::{END_CHECK, NO_HOOK, Outcome};
+use super::report::{END_CHECK, NO_HOOK, Outcome, fault};
 use crate::sample::terminate;
 use anyhow::{Context, Result, bail};
 use std::collections::VecDeque;
@@ -23,14 +23,14 @@ const KERNEL_LINES: usize = 80;
 const WATCHDOG: &str = "watchdog_thresh=30 softlockup_panic=1 softlockup_all_cpu_backtrace=1 panic=-1";
 /// What the kernel says then.
 const LOCKUP: &str = "soft lockup";
-/// How it names kernel programs and what leads to them, where they stand among what a processor did.
-const PROGRAMS: [&str; 2] = ["bpf_prog_", "bpf_trampoline_"];
+/// How it names what is run, attached or mapped for a kernel program, where that is among what a processor did.
+const PROGRAMS: &str = "bpf_";
 
 /// How a machine ended.
 pub(super) enum End {
     /// After its last check.
     Checked,
-    /// Its processors stood still, and on none of them was a kernel program: of that the checks say nothing. What it said.
+    /// Its processors stood still, on none of them was anything of a kernel program, and nothing was wrong before. What it said.
     StoodStill(String),
 }
 
@@ -98,9 +98,12 @@ pub(super) fn boot(
     bail!("{words}")
 }
 
-/// The processors stood still, and not in a kernel program.
+/// The processors stood still with nothing of a kernel program on them, and without a fault before.
 fn stood_still(kernel: &str) -> bool {
-    kernel.contains(LOCKUP) && !PROGRAMS.iter().any(|program| kernel.contains(program))
+    let Some((before, after)) = kernel.split_once(LOCKUP) else { return false };
+    // The line itself is one of a fault.
+    let before = before.rsplit_once('\n').map_or("", |(before, _)| before);
+    fault(before).is_none() && !after.contains(PROGRAMS)
 }
 
 /// What the kernel said last; of a lockup from its beginning.
@@ -119,11 +122,14 @@ mod tests {
         "watchdog: BUG: soft lockup - CPU#0 stuck for 22s! [checks:391]\n smp_call_function_many_cond+0x1";
 
     #[test]
-    fn it_stood_still_only_where_no_program_of_ours_ran() {
+    fn it_stood_still_only_where_nothing_of_a_program_ran_and_nothing_was_wrong() {
         assert!(stood_still(STILL));
         assert!(!stood_still("reboot: Power down"));
-        for frame in ["bpf_prog_5f7a_on_sys_exit+0x44/0x1000", "bpf_trampoline_6442+0x31"] {
+        for frame in
+            ["bpf_prog_5f7a_on_sys_exit+0x44", "bpf_trampoline_6442+0x31", "__x64_sys_bpf+0x1\n bpf_raw_tp_link+0x2"]
+        {
             assert!(!stood_still(&format!("{STILL}\n {frame}")), "{frame}");
         }
+        assert!(!stood_still(&format!("WARNING: CPU: 0 PID: 1\n{STILL}")));
     }
 }

@@ -14,6 +14,13 @@ pub(super) struct Machine {
     pub(super) outcomes: Vec<Outcome>,
 }
 
+impl Machine {
+    /// A check has failed so far.
+    pub(super) fn has_failed(&self) -> bool {
+        self.outcomes.iter().any(|outcome| outcome.verdict == Verdict::Failed)
+    }
+}
+
 /// For each hook a table (Markdown) with a row for each check and a column for each machine; what is not `ok` is told below.
 pub(super) fn text(machines: &[Machine]) -> String {
     let outcomes = || machines.iter().flat_map(|machine| &machine.outcomes);

@@ -68,6 +68,13 @@ impl Outcome {
     }
 }
 
+/// The first line of a kernel's messages that tells of a fault.
+pub(super) fn fault(log: &str) -> Option<&str> {
+    let is_bad = |line: &&str| ["BUG:", "WARNING:", "Oops", "panic"].iter().any(|word| line.contains(word));
+    let is_set_up = |line: &&str| line.contains("Command line") || line.contains("command line");
+    log.lines().find(|line| is_bad(line) && !is_set_up(line))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
