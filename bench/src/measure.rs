@@ -55,22 +55,39 @@ pub struct Scenario {
     pub name: &'static str,
     /// What it measures.
     pub what: &'static str,
+    /// It is run as often as asked for, and the median told; else it is one long run.
+    pub is_repeated: bool,
     /// Measures it, and tells its rows.
     pub play: fn(&Bench, &mut row::Rows) -> Result<()>,
 }
 
 /// All of them, in the order in which they are played.
 pub const SCENARIOS: &[Scenario] = &[
-    Scenario { name: "floor", what: "the parts alone, on one core: what no agent can beat here", play: floor::play },
-    Scenario { name: "tail", what: "catching up on log files that are there", play: tail::play },
-    Scenario { name: "steady", what: "30 MB/s as Loki counts, with a burst of 60 MB in it", play: steady::play },
-    Scenario { name: "latency", what: "from a line's write to its arrival", play: latency::play },
-    Scenario { name: "overhead", what: "what a system call takes longer", play: overhead::play },
-    Scenario { name: "idle", what: "containers that write nothing", play: idle::play },
-    Scenario { name: "limits", what: "45 MB/s offered where 30 are allowed", play: limits::play },
-    Scenario { name: "fleet", what: "10, 100, 1,000 agents before one limit, simulated", play: fleet::play_scenario },
-    Scenario { name: "threads", what: "catching up with more than one data thread", play: threads::play },
-    Scenario { name: "micro", what: "the hot rooms alone, by criterion", play: micro::play },
+    Scenario { name: "floor", what: "the parts alone, on one core", is_repeated: true, play: floor::play },
+    Scenario { name: "tail", what: "catching up on log files that are there", is_repeated: true, play: tail::play },
+    Scenario {
+        name: "steady",
+        what: "30 MB/s as Loki counts, with a burst of 60 MB in it",
+        is_repeated: false,
+        play: steady::play,
+    },
+    Scenario { name: "latency", what: "from a line's write to its arrival", is_repeated: false, play: latency::play },
+    Scenario { name: "overhead", what: "what a system call takes longer", is_repeated: false, play: overhead::play },
+    Scenario { name: "idle", what: "containers that write nothing", is_repeated: false, play: idle::play },
+    Scenario { name: "limits", what: "45 MB/s offered where 30 are allowed", is_repeated: false, play: limits::play },
+    Scenario {
+        name: "fleet",
+        what: "10, 100, 1,000 agents before one limit, simulated",
+        is_repeated: false,
+        play: fleet::play_scenario,
+    },
+    Scenario {
+        name: "threads",
+        what: "catching up with more than one data thread",
+        is_repeated: true,
+        play: threads::play,
+    },
+    Scenario { name: "micro", what: "the hot rooms alone, by criterion", is_repeated: false, play: micro::play },
 ];
 
 /// The arguments of `cargo xtask bench`.
@@ -138,11 +155,16 @@ pub fn run(args: &BenchArgs) -> Result<()> {
     let bench = Bench { agent, targets: targets(args), folder, bytes, runs, time, seed: args.seed };
     let is_wanted = |name: &str| args.only.is_empty() || args.only.iter().any(|only| only == name);
     for scenario in SCENARIOS.iter().filter(|scenario| is_wanted(scenario.name)) {
-        println!("── {}: {} (seed {}, medians of {runs})", scenario.name, scenario.what, args.seed);
+        let times = if scenario.is_repeated { format!("medians of {runs}") } else { "one run".to_owned() };
+        println!("── {}: {} (seed {}, {times})", scenario.name, scenario.what, args.seed);
         (scenario.play)(&bench, &mut rows).with_context(|| format!("scenario {}", scenario.name))?;
     }
     if args.report {
         let to = bench.folder.join("report");
+        if to.exists() {
+            // Plots of an earlier run do not belong to this one.
+            std::fs::remove_dir_all(&to)?;
+        }
         std::fs::create_dir_all(&to)?;
         report::write(&rows.told, &how(args), &to)?;
         println!("report: {}", to.join("report.md").display());
@@ -151,10 +173,14 @@ pub fn run(args: &BenchArgs) -> Result<()> {
 }
 
 fn targets(args: &BenchArgs) -> Vec<Target> {
-    let rivals = [("fluent-bit", &args.fluent_bit), ("vector", &args.vector), ("promtail", &args.promtail)];
-    let rivals =
-        rivals.into_iter().filter_map(|(name, program)| Some(Target::Rival { program: program.clone()?, name }));
+    let rivals = rivals(args).map(|(name, program)| Target::Rival { program: program.clone(), name });
     std::iter::once(Target::Penstock).chain(rivals).collect()
+}
+
+/// Those that were given, by name.
+fn rivals(args: &BenchArgs) -> impl Iterator<Item = (&'static str, &PathBuf)> {
+    let all = [("fluent-bit", &args.fluent_bit), ("vector", &args.vector), ("promtail", &args.promtail)];
+    all.into_iter().filter_map(|(name, program)| Some((name, program.as_ref()?)))
 }
 
 /// With which command, and on what machine.
@@ -165,8 +191,10 @@ fn how(args: &BenchArgs) -> String {
         line.rsplit(':').next().unwrap_or_default().trim().to_owned()
     };
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let only: String = args.only.iter().map(|name| format!(" {name}")).collect();
+    let rivals: String = rivals(args).map(|(name, _)| format!(" --{name} PATH")).collect();
     format!(
-        "`cargo xtask bench --megabytes {} --runs {} --seconds {} --seed {}`, on {cores} cores of {}, Linux {}.",
+        "`cargo xtask bench{only} --megabytes {} --runs {} --seconds {} --seed {}{rivals}`, on {cores} cores of {}, Linux {}.",
         args.megabytes,
         args.runs,
         args.seconds,

@@ -13,6 +13,7 @@ use crate::producer::lines::Kind;
 use crate::receiver::{Limits, StoredEntry};
 use crate::runtime::{Format, Rotation};
 use crate::scenarios::stage::{Stage, quantile};
+use crate::tally::Tally;
 use anyhow::{Context as _, Result};
 use loud::Loud;
 use std::time::Duration;
@@ -49,9 +50,13 @@ pub fn play(bench: &Bench, rows: &mut Rows) -> Result<()> {
     let is_quiet = |entry: &StoredEntry| entry.labels.get("app").is_some_and(|app| app == Kind::Heimdall.name());
     let lags_ms = stage.lags_ms(&(from_ns..until_ns), is_quiet);
     // The loud pod's lines are in no ledger: they are counted, not compared.
-    let (tally, _) = stage.end()?;
-    println!("   quiet: {} lines written, {} lost, {} doubled", tally.written, tally.lost, tally.doubled);
+    let (tally, last_words) = stage.end()?;
     println!("   loud: {loud_lines} lines written, {} arrived", tally.foreign);
+    let quiet = Tally { foreign: 0, examples: Vec::new(), ..tally.clone() };
+    println!("   quiet: {quiet}");
+    if !quiet.is_exact() {
+        println!("   {}\n   the agent's last words:\n{last_words}", tally.examples.join("\n   "));
+    }
 
     let seconds = (until_ns - from_ns) as f64 / 1e9;
     let of = |stats: &crate::receiver::Stats| stats.line_bytes_stored + stats.structured_metadata_bytes_stored;

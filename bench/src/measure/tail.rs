@@ -51,8 +51,13 @@ pub fn play(bench: &Bench, rows: &mut Rows) -> Result<()> {
                 runs.push(Run { floor, ..run.with_context(|| format!("{}, {}", target.name(), corpus.name()))? });
             }
         }
+        let mut ours = None;
         for (target, runs) in bench.targets.iter().zip(runs) {
-            tell(target, corpus, &made, runs, rows)?;
+            let per_cpu_s = tell(target, corpus, &made, runs, rows)?;
+            match ours {
+                None => ours = Some(per_cpu_s),
+                Some(ours) => println!("   penstock: {:.1} times {}", ours / per_cpu_s, target.name()),
+            }
         }
     }
     Ok(())
@@ -91,7 +96,8 @@ fn run(bench: &Bench, target: &Target, made: &Made) -> Result<Run> {
     })
 }
 
-fn tell(target: &Target, corpus: Corpus, made: &Made, mut runs: Vec<Run>, rows: &mut Rows) -> Result<()> {
+/// The row of a target; its MB for a second of processor time.
+fn tell(target: &Target, corpus: Corpus, made: &Made, mut runs: Vec<Run>, rows: &mut Rows) -> Result<f64> {
     runs.sort_by(|a, b| a.cpu_seconds.total_cmp(&b.cpu_seconds));
     let (Some(fastest), Some(slowest), Some(run)) = (runs.first(), runs.last(), runs.get(runs.len() / 2)) else {
         bail!("no runs");
@@ -119,5 +125,6 @@ fn tell(target: &Target, corpus: Corpus, made: &Made, mut runs: Vec<Run>, rows: 
         wire_mb: Some(run.wire_bytes as f64 / 1e6),
         spread: Some(spread),
         ..Row::default()
-    })
+    })?;
+    Ok(per_cpu_s)
 }
