@@ -39,7 +39,7 @@ use crate::types::request::Request;
 use crate::types::saved::Recovered;
 use crate::types::shard::Shard;
 use crate::types::time::Now;
-use catch_up::Fellows;
+use catch_up::{Fellows, Lasts};
 use containers::{Container, KnownPods};
 use gate::{Gate, Share, is_taken, label_sets};
 use std::collections::{BTreeMap, HashMap};
@@ -141,6 +141,7 @@ pub struct Pipeline<D: Disk, T: Tap = Absent> {
     containers: BTreeMap<InstanceKey, Container>,
     /// Containers by their base label set, for catching up together.
     groups: HashMap<LabelSetId, Vec<InstanceKey>>,
+    lasts: Lasts,
     owners: Vec<Option<(InstanceKey, StdStream)>>,
     /// Std streams of containers that are gone, until everything of them is answered for.
     closing: Vec<StreamKey>,
@@ -194,6 +195,7 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
             pods: KnownPods::default(),
             containers: BTreeMap::new(),
             groups: HashMap::new(),
+            lasts: Lasts::default(),
             owners: Vec::new(),
             closing: Vec::new(),
             tracker: Tracker::default(),
@@ -220,6 +222,7 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
         self.take_events(now);
         let has_captured = self.drain_captured(now);
         self.go_from_start_where_due(now);
+        self.lasts.forget();
         let mut buffer = std::mem::take(&mut self.block);
         for _ in 0..BLOCKS_PER_STEP {
             if self.is_stopping || !self.read_some(now, &mut buffer) {
@@ -261,7 +264,14 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
     fn read_some(&mut self, now: Now, buffer: &mut [u8]) -> bool {
         let gate = self.gate();
         let (containers, batch, delivery) = (&self.containers, &self.batch, &self.delivery);
-        let fellows = Fellows::new(containers, &self.groups, batch, &self.thread_limits, self.settings.shard);
+        let fellows = Fellows {
+            containers,
+            groups: &self.groups,
+            lasts: &self.lasts,
+            batch,
+            thread_limits: &self.thread_limits,
+            shard: self.settings.shard,
+        };
         let open_lines_max = spill::budget(self.settings.memory_bytes_max);
         let are_all_well = delivery.held_label_sets() == 0;
         // While what Loki refuses fills the memory, whether it takes a new container is found out with little.

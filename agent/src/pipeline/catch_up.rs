@@ -13,6 +13,7 @@ use crate::sources::file::disk::Disk;
 use crate::types::part::LabelSetId;
 use crate::types::shard::Shard;
 use crate::types::time::Now;
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
@@ -21,30 +22,42 @@ const STUCK: Duration = Duration::from_secs(60);
 /// One that was not read at all is waited for so long.
 const FIRST_LOOK: Duration = Duration::from_secs(5);
 
-/// Who may have containers of the same label set.
-pub(super) struct Fellows<'a> {
-    containers: &'a BTreeMap<InstanceKey, Container>,
-    groups: &'a HashMap<LabelSetId, Vec<InstanceKey>>,
-    batch: &'a Batch,
-    thread_limits: &'a ThreadLimits,
-    shard: Shard,
+/// Of a label set's containers the one that lets others go least far, and how far that and the next one do.
+#[derive(Clone, Copy, Debug, Default)]
+struct Last {
+    who: Option<InstanceKey>,
+    lets_ns: Option<i64>,
+    next_lets_ns: Option<i64>,
 }
 
-impl<'a> Fellows<'a> {
-    pub(super) fn new(
-        containers: &'a BTreeMap<InstanceKey, Container>,
-        groups: &'a HashMap<LabelSetId, Vec<InstanceKey>>,
-        batch: &'a Batch,
-        thread_limits: &'a ThreadLimits,
-        shard: Shard,
-    ) -> Self {
-        Self { containers, groups, batch, thread_limits, shard }
-    }
+/// Who is last in each label set, as looked up in this step: a few blocks change little of what is told in minutes, and a label
+/// set may have a thousand containers.
+#[derive(Debug, Default)]
+pub(super) struct Lasts(RefCell<HashMap<LabelSetId, Last>>);
 
+impl Lasts {
+    /// A step begins.
+    pub(super) fn forget(&mut self) {
+        self.0.get_mut().clear();
+    }
+}
+
+/// Who may have containers of the same label set.
+pub(super) struct Fellows<'a> {
+    pub(super) containers: &'a BTreeMap<InstanceKey, Container>,
+    pub(super) groups: &'a HashMap<LabelSetId, Vec<InstanceKey>>,
+    pub(super) lasts: &'a Lasts,
+    pub(super) batch: &'a Batch,
+    pub(super) thread_limits: &'a ThreadLimits,
+    pub(super) shard: Shard,
+}
+
+impl Fellows<'_> {
     /// The time up to which `key` may go, of the runtime's times; `i64::MAX` where nobody is behind.
     fn limit_ns(&self, key: InstanceKey, now: Now) -> i64 {
         let Some(group) = self.group(key) else { return i64::MAX };
-        let here = self.behind(group, Some(key), now).unwrap_or(i64::MAX);
+        let last = *self.lasts.0.borrow_mut().entry(group).or_insert_with(|| self.last(group, now));
+        let here = if last.who == Some(key) { last.next_lets_ns } else { last.lets_ns }.unwrap_or(i64::MAX);
         here.min(self.thread_limits.limit_ns(self.shard, self.batch.text(group), STUCK, now.mono))
     }
 
@@ -58,19 +71,29 @@ impl<'a> Fellows<'a> {
         Some(self.containers.get(&key)?.ready.as_ref()?.group)
     }
 
-    /// Up to when this thread's containers of a label set, but for `but`, let others go.
-    fn behind(&self, group: LabelSetId, but: Option<InstanceKey>, now: Now) -> Option<i64> {
-        let members = self.groups.get(&group).map(Vec::as_slice).unwrap_or_default();
-        let others = members.iter().filter(|member| Some(**member) != but);
-        others.filter_map(|member| behind(self.containers.get(member)?, now)).min()
+    /// Who of this thread's containers of a label set is last.
+    fn last(&self, group: LabelSetId, now: Now) -> Last {
+        let mut last = Last::default();
+        for member in self.groups.get(&group).map(Vec::as_slice).unwrap_or_default() {
+            let Some(lets_ns) = self.containers.get(member).and_then(|container| behind(container, now)) else {
+                continue;
+            };
+            if last.lets_ns.is_none_or(|so_far| lets_ns < so_far) {
+                last = Last { who: Some(*member), lets_ns: Some(lets_ns), next_lets_ns: last.lets_ns };
+            } else if last.next_lets_ns.is_none_or(|so_far| lets_ns < so_far) {
+                last.next_lets_ns = Some(lets_ns);
+            }
+        }
+        last
     }
 
     /// Tells the other threads.
     fn tell(&self, group: LabelSetId, now: Now) {
-        self.thread_limits.tell_behind(self.shard, self.batch.text(group), self.behind(group, None, now), now.mono);
+        self.thread_limits.tell_behind(self.shard, self.batch.text(group), self.last(group, now).lets_ns, now.mono);
     }
 }
 
+/// Up to when a container lets others go.
 fn behind(other: &Container, now: Now) -> Option<i64> {
     let ready = other.ready.as_ref()?;
     match ready.looked_at {
@@ -85,7 +108,14 @@ fn behind(other: &Container, now: Now) -> Option<i64> {
 
 impl<D: Disk, T: Tap> Pipeline<D, T> {
     fn fellows(&self) -> Fellows<'_> {
-        Fellows::new(&self.containers, &self.groups, &self.batch, &self.thread_limits, self.settings.shard)
+        Fellows {
+            containers: &self.containers,
+            groups: &self.groups,
+            lasts: &self.lasts,
+            batch: &self.batch,
+            thread_limits: &self.thread_limits,
+            shard: self.settings.shard,
+        }
     }
 
     /// The time up to which `key` may go.
