@@ -303,10 +303,13 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
                 let end = crate::framing::split::BlockEnd::of(length == buffer.len(), is_last);
                 let block = buffer.get(..length).unwrap_or_default();
                 self.take_block(key, at, block, end, now);
-                self.tell_behind(key, now);
+                self.fellow_moved(key, now);
             }
             Some(Read::FileEnd { key, is_cut }) => self.file_ended(key, is_cut, now),
-            Some(Read::Ended { key }) => self.instance_ended(key, now),
+            Some(Read::Ended { key }) => {
+                self.instance_ended(key, now);
+                self.fellow_moved(key, now);
+            }
             None => return false,
         }
         self.keep_open_lines_within_budget();

@@ -22,23 +22,42 @@ const STUCK: Duration = Duration::from_secs(60);
 /// One that was not read at all is waited for so long.
 const FIRST_LOOK: Duration = Duration::from_secs(5);
 
-/// Of a label set's containers the one that lets others go least far, and how far that and the next one do.
+/// Of a label set's containers the two that let others go least far, and how far they do.
 #[derive(Clone, Copy, Debug, Default)]
 struct Last {
     who: Option<InstanceKey>,
     lets_ns: Option<i64>,
+    next: Option<InstanceKey>,
     next_lets_ns: Option<i64>,
 }
 
-/// Who is last in each label set, as looked up in this step: a few blocks change little of what is told in minutes, and a label
-/// set may have a thousand containers.
+impl Last {
+    /// Up to when the others let `key` go.
+    fn but(&self, key: InstanceKey) -> Option<i64> {
+        if self.who == Some(key) { self.next_lets_ns } else { self.lets_ns }
+    }
+}
+
+/// Who is last in each label set, as far as it was looked up in this step: a label set may have a thousand containers.
 #[derive(Debug, Default)]
 pub(super) struct Lasts(RefCell<HashMap<LabelSetId, Last>>);
 
 impl Lasts {
-    /// A step begins.
+    /// A step begins: time has passed, containers have come and gone.
     pub(super) fn forget(&mut self) {
         self.0.get_mut().clear();
+    }
+
+    /// A container lets others go up to another time now.
+    fn moved(&mut self, group: LabelSetId, key: InstanceKey, lets_ns: Option<i64>) {
+        let lasts = self.0.get_mut();
+        if let Some(last) = lasts.get(&group) {
+            let was_last = [last.who, last.next].contains(&Some(key));
+            let is_last = lets_ns.is_some_and(|ns| last.next_lets_ns.is_none_or(|next| ns < next));
+            if was_last || is_last {
+                lasts.remove(&group);
+            }
+        }
     }
 }
 
@@ -57,7 +76,8 @@ impl Fellows<'_> {
     fn limit_ns(&self, key: InstanceKey, now: Now) -> i64 {
         let Some(group) = self.group(key) else { return i64::MAX };
         let last = *self.lasts.0.borrow_mut().entry(group).or_insert_with(|| self.last(group, now));
-        let here = if last.who == Some(key) { last.next_lets_ns } else { last.lets_ns }.unwrap_or(i64::MAX);
+        debug_assert_eq!(last.but(key), self.last(group, now).but(key), "what was looked up before still holds");
+        let here = last.but(key).unwrap_or(i64::MAX);
         here.min(self.thread_limits.limit_ns(self.shard, self.batch.text(group), STUCK, now.mono))
     }
 
@@ -79,9 +99,10 @@ impl Fellows<'_> {
                 continue;
             };
             if last.lets_ns.is_none_or(|so_far| lets_ns < so_far) {
-                last = Last { who: Some(*member), lets_ns: Some(lets_ns), next_lets_ns: last.lets_ns };
+                (last.next, last.next_lets_ns) = (last.who, last.lets_ns);
+                (last.who, last.lets_ns) = (Some(*member), Some(lets_ns));
             } else if last.next_lets_ns.is_none_or(|so_far| lets_ns < so_far) {
-                last.next_lets_ns = Some(lets_ns);
+                (last.next, last.next_lets_ns) = (Some(*member), Some(lets_ns));
             }
         }
         last
@@ -123,8 +144,15 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
         self.fellows().limit_ns(key, now)
     }
 
-    /// How far `key` and its fellows are has changed; the other threads are told.
-    pub(super) fn tell_behind(&self, key: InstanceKey, now: Now) {
+    /// How far `key` is has changed; the other threads are told.
+    pub(super) fn fellow_moved(&mut self, key: InstanceKey, now: Now) {
+        match self.fellows().group(key) {
+            Some(group) => {
+                let lets_ns = self.containers.get(&key).and_then(|container| behind(container, now));
+                self.lasts.moved(group, key, lets_ns);
+            }
+            None => self.lasts.forget(),
+        }
         let fellows = self.fellows();
         if fellows.shard.count() > 1
             && let Some(group) = fellows.group(key)

@@ -197,7 +197,7 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
             info!(pod = container.pod_folder, container = container.name, restart = container.restart, "collecting");
             container.ready = Some(ready);
         }
-        self.tell_behind(key, now);
+        self.fellow_moved(key, now);
         self.saving.touch(now);
     }
 
