@@ -219,10 +219,10 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
 
     /// Does what there is to do, for a bounded time: takes in changes, reads some blocks, sends what is due, saves.
     pub fn step(&mut self, now: Now, outside: &mut dyn Outside) {
+        self.lasts.forget();
         self.take_events(now);
         let has_captured = self.drain_captured(now);
         self.go_from_start_where_due(now);
-        self.lasts.forget();
         let mut buffer = std::mem::take(&mut self.block);
         for _ in 0..BLOCKS_PER_STEP {
             if self.is_stopping || !self.read_some(now, &mut buffer) {
@@ -296,22 +296,26 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
             containers.get(&key).is_some_and(|container| is_open(container) && may_begin(container))
                 && !fellows.is_ahead(key, now)
         });
-        match read {
+        let key = match read {
             Some(Read::Block { key, at, length, is_last }) => {
                 // What the file shows left its pipe before: nothing of the block comes later out of the ring.
                 self.drain_captured(now);
                 let end = crate::framing::split::BlockEnd::of(length == buffer.len(), is_last);
                 let block = buffer.get(..length).unwrap_or_default();
                 self.take_block(key, at, block, end, now);
-                self.fellow_moved(key, now);
+                key
             }
-            Some(Read::FileEnd { key, is_cut }) => self.file_ended(key, is_cut, now),
+            Some(Read::FileEnd { key, is_cut }) => {
+                self.file_ended(key, is_cut, now);
+                key
+            }
             Some(Read::Ended { key }) => {
                 self.instance_ended(key, now);
-                self.fellow_moved(key, now);
+                key
             }
             None => return false,
-        }
+        };
+        self.fellow_moved(key, now);
         self.keep_open_lines_within_budget();
         true
     }

@@ -43,7 +43,7 @@ impl Last {
 pub(super) struct Lasts(RefCell<HashMap<LabelSetId, Last>>);
 
 impl Lasts {
-    /// A step begins: time has passed, containers have come and gone.
+    /// A step begins, and time has passed; or a container is gone.
     pub(super) fn forget(&mut self) {
         self.0.get_mut().clear();
     }

@@ -286,6 +286,7 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
     }
 
     fn leave_group(&mut self, key: InstanceKey, group: LabelSetId) {
+        self.lasts.forget();
         if let Some(members) = self.groups.get_mut(&group) {
             members.retain(|member| *member != key);
             if members.is_empty() {
