@@ -200,7 +200,11 @@ fn wait(world: &World<'_>, id: &str, mut is_so: impl FnMut() -> bool) -> Result<
 
 fn rights(spec: &ContainerSpec) -> String {
     let rights = &spec.rights;
-    let may = if rights.is_privileged { "privileged".to_owned() } else { rights.add.join(", ") };
+    let may = match &rights.add[..] {
+        _ if rights.is_privileged => "privileged".to_owned(),
+        [] => "no capability".to_owned(),
+        added => added.join(", "),
+    };
     let root = if rights.has_readonly_root { ", read-only root" } else { "" };
     format!("{may}{root}{}", if rights.sees_node { ", hostPID" } else { "" })
 }
