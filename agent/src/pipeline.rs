@@ -39,7 +39,7 @@ use crate::types::request::Request;
 use crate::types::saved::Recovered;
 use crate::types::shard::Shard;
 use crate::types::time::Now;
-use catch_up::{Fellows, Lasts};
+use catch_up::Fellows;
 use containers::{Container, KnownPods};
 use gate::{Gate, Share, is_taken, label_sets};
 use std::collections::{BTreeMap, HashMap};
@@ -141,7 +141,6 @@ pub struct Pipeline<D: Disk, T: Tap = Absent> {
     containers: BTreeMap<InstanceKey, Container>,
     /// Containers by their base label set, for catching up together.
     groups: HashMap<LabelSetId, Vec<InstanceKey>>,
-    lasts: Lasts,
     owners: Vec<Option<(InstanceKey, StdStream)>>,
     /// Std streams of containers that are gone, until everything of them is answered for.
     closing: Vec<StreamKey>,
@@ -195,7 +194,6 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
             pods: KnownPods::default(),
             containers: BTreeMap::new(),
             groups: HashMap::new(),
-            lasts: Lasts::default(),
             owners: Vec::new(),
             closing: Vec::new(),
             tracker: Tracker::default(),
@@ -219,7 +217,6 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
 
     /// Does what there is to do, for a bounded time: takes in changes, reads some blocks, sends what is due, saves.
     pub fn step(&mut self, now: Now, outside: &mut dyn Outside) {
-        self.lasts.forget();
         self.take_events(now);
         let has_captured = self.drain_captured(now);
         self.go_from_start_where_due(now);
@@ -264,14 +261,7 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
     fn read_some(&mut self, now: Now, buffer: &mut [u8]) -> bool {
         let gate = self.gate();
         let (containers, batch, delivery) = (&self.containers, &self.batch, &self.delivery);
-        let fellows = Fellows {
-            containers,
-            groups: &self.groups,
-            lasts: &self.lasts,
-            batch,
-            thread_limits: &self.thread_limits,
-            shard: self.settings.shard,
-        };
+        let fellows = Fellows::new(containers, &self.groups, batch, &self.thread_limits, self.settings.shard);
         let open_lines_max = spill::budget(self.settings.memory_bytes_max);
         let are_all_well = delivery.held_label_sets() == 0;
         // While what Loki refuses fills the memory, whether it takes a new container is found out with little.
@@ -296,26 +286,19 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
             containers.get(&key).is_some_and(|container| is_open(container) && may_begin(container))
                 && !fellows.is_ahead(key, now)
         });
-        let key = match read {
+        match read {
             Some(Read::Block { key, at, length, is_last }) => {
                 // What the file shows left its pipe before: nothing of the block comes later out of the ring.
                 self.drain_captured(now);
                 let end = crate::framing::split::BlockEnd::of(length == buffer.len(), is_last);
                 let block = buffer.get(..length).unwrap_or_default();
                 self.take_block(key, at, block, end, now);
-                key
+                self.tell_behind(key, now);
             }
-            Some(Read::FileEnd { key, is_cut }) => {
-                self.file_ended(key, is_cut, now);
-                key
-            }
-            Some(Read::Ended { key }) => {
-                self.instance_ended(key, now);
-                key
-            }
+            Some(Read::FileEnd { key, is_cut }) => self.file_ended(key, is_cut, now),
+            Some(Read::Ended { key }) => self.instance_ended(key, now),
             None => return false,
-        };
-        self.fellow_moved(key, now);
+        }
         self.keep_open_lines_within_budget();
         true
     }

@@ -13,7 +13,6 @@ use crate::sources::file::disk::Disk;
 use crate::types::part::LabelSetId;
 use crate::types::shard::Shard;
 use crate::types::time::Now;
-use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
@@ -22,62 +21,30 @@ const STUCK: Duration = Duration::from_secs(60);
 /// One that was not read at all is waited for so long.
 const FIRST_LOOK: Duration = Duration::from_secs(5);
 
-/// Of a label set's containers the two that let others go least far, and how far they do.
-#[derive(Clone, Copy, Debug, Default)]
-struct Last {
-    who: Option<InstanceKey>,
-    lets_ns: Option<i64>,
-    next: Option<InstanceKey>,
-    next_lets_ns: Option<i64>,
-}
-
-impl Last {
-    /// Up to when the others let `key` go.
-    fn but(&self, key: InstanceKey) -> Option<i64> {
-        if self.who == Some(key) { self.next_lets_ns } else { self.lets_ns }
-    }
-}
-
-/// Who is last in each label set, as far as it was looked up in this step: a label set may have a thousand containers.
-#[derive(Debug, Default)]
-pub(super) struct Lasts(RefCell<HashMap<LabelSetId, Last>>);
-
-impl Lasts {
-    /// A step begins, and time has passed; or a container is gone.
-    pub(super) fn forget(&mut self) {
-        self.0.get_mut().clear();
-    }
-
-    /// A container lets others go up to another time now.
-    fn moved(&mut self, group: LabelSetId, key: InstanceKey, lets_ns: Option<i64>) {
-        let lasts = self.0.get_mut();
-        if let Some(last) = lasts.get(&group) {
-            let was_last = [last.who, last.next].contains(&Some(key));
-            let is_last = lets_ns.is_some_and(|ns| last.next_lets_ns.is_none_or(|next| ns < next));
-            if was_last || is_last {
-                lasts.remove(&group);
-            }
-        }
-    }
-}
-
 /// Who may have containers of the same label set.
 pub(super) struct Fellows<'a> {
-    pub(super) containers: &'a BTreeMap<InstanceKey, Container>,
-    pub(super) groups: &'a HashMap<LabelSetId, Vec<InstanceKey>>,
-    pub(super) lasts: &'a Lasts,
-    pub(super) batch: &'a Batch,
-    pub(super) thread_limits: &'a ThreadLimits,
-    pub(super) shard: Shard,
+    containers: &'a BTreeMap<InstanceKey, Container>,
+    groups: &'a HashMap<LabelSetId, Vec<InstanceKey>>,
+    batch: &'a Batch,
+    thread_limits: &'a ThreadLimits,
+    shard: Shard,
 }
 
-impl Fellows<'_> {
+impl<'a> Fellows<'a> {
+    pub(super) fn new(
+        containers: &'a BTreeMap<InstanceKey, Container>,
+        groups: &'a HashMap<LabelSetId, Vec<InstanceKey>>,
+        batch: &'a Batch,
+        thread_limits: &'a ThreadLimits,
+        shard: Shard,
+    ) -> Self {
+        Self { containers, groups, batch, thread_limits, shard }
+    }
+
     /// The time up to which `key` may go, of the runtime's times; `i64::MAX` where nobody is behind.
     fn limit_ns(&self, key: InstanceKey, now: Now) -> i64 {
         let Some(group) = self.group(key) else { return i64::MAX };
-        let last = *self.lasts.0.borrow_mut().entry(group).or_insert_with(|| self.last(group, now));
-        debug_assert_eq!(last.but(key), self.last(group, now).but(key), "what was looked up before still holds");
-        let here = last.but(key).unwrap_or(i64::MAX);
+        let here = self.behind(group, Some(key), now).unwrap_or(i64::MAX);
         here.min(self.thread_limits.limit_ns(self.shard, self.batch.text(group), STUCK, now.mono))
     }
 
@@ -91,30 +58,19 @@ impl Fellows<'_> {
         Some(self.containers.get(&key)?.ready.as_ref()?.group)
     }
 
-    /// Who of this thread's containers of a label set is last.
-    fn last(&self, group: LabelSetId, now: Now) -> Last {
-        let mut last = Last::default();
-        for member in self.groups.get(&group).map(Vec::as_slice).unwrap_or_default() {
-            let Some(lets_ns) = self.containers.get(member).and_then(|container| behind(container, now)) else {
-                continue;
-            };
-            if last.lets_ns.is_none_or(|so_far| lets_ns < so_far) {
-                (last.next, last.next_lets_ns) = (last.who, last.lets_ns);
-                (last.who, last.lets_ns) = (Some(*member), Some(lets_ns));
-            } else if last.next_lets_ns.is_none_or(|so_far| lets_ns < so_far) {
-                (last.next, last.next_lets_ns) = (Some(*member), Some(lets_ns));
-            }
-        }
-        last
+    /// Up to when this thread's containers of a label set, but for `but`, let others go.
+    fn behind(&self, group: LabelSetId, but: Option<InstanceKey>, now: Now) -> Option<i64> {
+        let members = self.groups.get(&group).map(Vec::as_slice).unwrap_or_default();
+        let others = members.iter().filter(|member| Some(**member) != but);
+        others.filter_map(|member| behind(self.containers.get(member)?, now)).min()
     }
 
     /// Tells the other threads.
     fn tell(&self, group: LabelSetId, now: Now) {
-        self.thread_limits.tell_behind(self.shard, self.batch.text(group), self.last(group, now).lets_ns, now.mono);
+        self.thread_limits.tell_behind(self.shard, self.batch.text(group), self.behind(group, None, now), now.mono);
     }
 }
 
-/// Up to when a container lets others go.
 fn behind(other: &Container, now: Now) -> Option<i64> {
     let ready = other.ready.as_ref()?;
     match ready.looked_at {
@@ -129,14 +85,7 @@ fn behind(other: &Container, now: Now) -> Option<i64> {
 
 impl<D: Disk, T: Tap> Pipeline<D, T> {
     fn fellows(&self) -> Fellows<'_> {
-        Fellows {
-            containers: &self.containers,
-            groups: &self.groups,
-            lasts: &self.lasts,
-            batch: &self.batch,
-            thread_limits: &self.thread_limits,
-            shard: self.settings.shard,
-        }
+        Fellows::new(&self.containers, &self.groups, &self.batch, &self.thread_limits, self.settings.shard)
     }
 
     /// The time up to which `key` may go.
@@ -144,15 +93,8 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
         self.fellows().limit_ns(key, now)
     }
 
-    /// How far `key` is has changed; the other threads are told.
-    pub(super) fn fellow_moved(&mut self, key: InstanceKey, now: Now) {
-        match self.fellows().group(key) {
-            Some(group) => {
-                let lets_ns = self.containers.get(&key).and_then(|container| behind(container, now));
-                self.lasts.moved(group, key, lets_ns);
-            }
-            None => self.lasts.forget(),
-        }
+    /// How far `key` and its fellows are has changed; the other threads are told.
+    pub(super) fn tell_behind(&self, key: InstanceKey, now: Now) {
         let fellows = self.fellows();
         if fellows.shard.count() > 1
             && let Some(group) = fellows.group(key)

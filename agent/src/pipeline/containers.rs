@@ -197,7 +197,7 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
             info!(pod = container.pod_folder, container = container.name, restart = container.restart, "collecting");
             container.ready = Some(ready);
         }
-        self.fellow_moved(key, now);
+        self.tell_behind(key, now);
         self.saving.touch(now);
     }
 
@@ -286,7 +286,6 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
     }
 
     fn leave_group(&mut self, key: InstanceKey, group: LabelSetId) {
-        self.lasts.forget();
         if let Some(members) = self.groups.get_mut(&group) {
             members.retain(|member| *member != key);
             if members.is_empty() {
