@@ -50,7 +50,7 @@ fn the_usual_manifests_are_those_of_the_snapshots() {
     let folder = tempfile::tempdir().unwrap();
     for file in files("values")
         .iter()
-        .filter(|file| ["default", "least-privilege", "file-only", "monitoring"].contains(&&*name(file)))
+        .filter(|file| ["default", "least-privilege", "file-only", "host-network"].contains(&&*name(file)))
     {
         insta::assert_snapshot!(format!("penstock-{}", name(file)), alone(file).text().unwrap());
     }
