@@ -18,7 +18,7 @@ use std::time::Duration;
 use trial::Trial;
 
 /// Nothing new is tried after this time; the last comparison comes then.
-const SEARCH_MAX: Duration = Duration::from_secs(200);
+const SEARCH_MAX: Duration = Duration::from_secs(130);
 /// The whole takes about so long at the most.
 pub const TIME_MAX: Duration = Duration::from_secs(300);
 /// Takes of the last comparison, each with the best and with the defaults.
