@@ -148,7 +148,7 @@ pub fn run_optimised() -> Result<Option<bool>> {
     Ok(Some(status.success()))
 }
 
-/// The agent, running.
+/// The agent, running; or a rival, as far as it is the same.
 #[derive(Debug)]
 pub struct AgentProcess {
     child: Child,
@@ -173,10 +173,18 @@ impl AgentProcess {
     pub fn start_with(mut program: Command, yaml: &str, more: &[&str], folder: &Path) -> Result<Self> {
         let (config, log) = (folder.join("penstock.yaml"), folder.join("penstock.log"));
         std::fs::write(&config, yaml).with_context(|| format!("writing {}", config.display()))?;
-        let out = File::options().create(true).append(true).open(&log)?;
         program.args(["run", "--config"]).arg(&config).args(more);
-        program.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out).process_group(0);
-        let child = program.spawn().with_context(|| format!("starting {}", program.get_program().display()))?;
+        Self::spawn(program, log)
+    }
+
+    /// Starts a log shipper; what it says goes to `log`, after what an earlier one said.
+    ///
+    /// # Errors
+    /// The file cannot be opened or the program not be started.
+    pub fn spawn(mut command: Command, log: PathBuf) -> Result<Self> {
+        let out = File::options().create(true).append(true).open(&log)?;
+        command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out).process_group(0);
+        let child = command.spawn().with_context(|| format!("starting {}", command.get_program().display()))?;
         Ok(Self { child, log })
     }
 
@@ -270,18 +278,25 @@ impl AgentProcess {
         line.and_then(|line| line.trim().split(' ').next()?.parse::<u64>().ok()).unwrap_or(0) * 1024
     }
 
-    /// As [`peak_bytes`].
+    /// The most memory that was resident at any time, bytes (`VmHWM` of proc_pid_status(5)).
     #[must_use]
     pub fn peak_bytes(&self) -> u64 {
-        peak_bytes(self.pid())
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        line.and_then(|line| line.trim().split(' ').next()?.parse::<u64>().ok()).unwrap_or(0) * 1024
     }
 
-    /// As [`cpu`].
+    /// Processor time that it has used, in its own code and in the kernel (proc_pid_stat(5), hundredths of a second).
     ///
     /// # Errors
     /// It has ended.
     pub fn cpu(&self) -> Result<Duration> {
-        cpu(self.pid())
+        let stat =
+            std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).context("asking for processor time")?;
+        // The name of the program, in brackets, may hold blanks.
+        let fields = stat.rsplit_once(") ").map_or("", |(_, fields)| fields).split(' ');
+        let ticks = fields.skip(11).take(2).map(str::parse::<u64>).sum::<Result<u64, _>>()?;
+        Ok(Duration::from_millis(10 * ticks))
     }
 
     /// Everything in its log.
@@ -297,26 +312,6 @@ impl AgentProcess {
         let lines: Vec<_> = text.lines().collect();
         lines[lines.len().saturating_sub(15)..].join("\n")
     }
-}
-
-/// The most memory of a process that was resident at any time, bytes (`VmHWM` of proc_pid_status(5)).
-#[must_use]
-pub fn peak_bytes(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    line.and_then(|line| line.trim().split(' ').next()?.parse::<u64>().ok()).unwrap_or(0) * 1024
-}
-
-/// Processor time that a process has used, in its own code and in the kernel (proc_pid_stat(5), hundredths of a second).
-///
-/// # Errors
-/// It has ended.
-pub fn cpu(pid: u32) -> Result<Duration> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).context("asking for processor time")?;
-    // The name of the program, in brackets, may hold blanks.
-    let fields = stat.rsplit_once(") ").map_or("", |(_, fields)| fields).split(' ');
-    let ticks = fields.skip(11).take(2).map(str::parse::<u64>).sum::<Result<u64, _>>()?;
-    Ok(Duration::from_millis(10 * ticks))
 }
 
 impl Drop for AgentProcess {

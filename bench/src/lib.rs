@@ -15,6 +15,7 @@ pub mod sample;
 pub mod agent;
 pub mod arm64;
 pub mod receiver;
+pub mod rival;
 pub mod store;
 
 pub mod expect;

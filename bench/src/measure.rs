@@ -23,8 +23,10 @@ pub mod tail;
 pub mod target;
 pub mod threads;
 pub mod tune;
+pub mod turns;
 
 use crate::agent::{self, project};
+use crate::rival::Rival;
 use anyhow::{Context, Result, ensure};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -68,13 +70,13 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "steady",
         what: "30 MB/s as Loki counts, with a burst of 60 MB in it",
-        is_repeated: false,
+        is_repeated: true,
         play: steady::play,
     },
-    Scenario { name: "latency", what: "from a line's write to its arrival", is_repeated: false, play: latency::play },
+    Scenario { name: "latency", what: "from a line's write to its arrival", is_repeated: true, play: latency::play },
     Scenario { name: "overhead", what: "what a system call takes longer", is_repeated: false, play: overhead::play },
-    Scenario { name: "idle", what: "containers that write nothing", is_repeated: false, play: idle::play },
-    Scenario { name: "limits", what: "45 MB/s offered where 30 are allowed", is_repeated: false, play: limits::play },
+    Scenario { name: "idle", what: "containers that write nothing", is_repeated: true, play: idle::play },
+    Scenario { name: "limits", what: "45 MB/s offered where 30 are allowed", is_repeated: true, play: limits::play },
     Scenario {
         name: "fleet",
         what: "10, 100, 1,000 agents before one limit, simulated",
@@ -173,7 +175,7 @@ pub fn run(args: &BenchArgs) -> Result<()> {
 }
 
 fn targets(args: &BenchArgs) -> Vec<Target> {
-    let rivals = rivals(args).map(|(name, program)| Target::Rival { program: program.clone(), name });
+    let rivals = rivals(args).map(|(name, program)| Target::Rival(Rival { name, program: program.clone() }));
     std::iter::once(Target::Penstock).chain(rivals).collect()
 }
 

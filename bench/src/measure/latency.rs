@@ -4,8 +4,10 @@
 
 use super::Bench;
 use super::row::{Row, Rows};
+use super::target::Subject;
+use super::turns;
 use crate::scenarios::latency::{measure, start};
-use crate::scenarios::stage::{Stage, quantile};
+use crate::scenarios::stage::quantile;
 use anyhow::Result;
 
 /// Plays it.
@@ -14,22 +16,19 @@ use anyhow::Result;
 /// Something could not be started, or the agent ended by itself.
 pub fn play(bench: &Bench, rows: &mut Rows) -> Result<()> {
     for rate in [1.0, 100.0, 10_000.0] {
-        let mut stage = Stage::set(&bench.agent, bench.seed)?;
-        start(&mut stage, rate)?;
-        for capture in ["file", "ebpf"] {
-            let lags_ms = measure(&mut stage, capture, bench.time)?;
-            rows.tell(Row {
-                scenario: "latency".into(),
-                target: "penstock".into(),
-                corpus: format!("{rate} lines/s"),
-                capture: Some(capture.into()),
+        let medians = turns::medians(&Subject::all(bench), bench.runs, |subject| {
+            let mut stage = subject.stage(bench)?;
+            start(&mut stage, rate)?;
+            let lags_ms = measure(&mut stage, subject.capture, bench.time)?;
+            Ok(Row {
                 lines: Some(lags_ms.len() as u64),
                 lag_ms_p50: Some(quantile(&lags_ms, 0.5)),
                 lag_ms_p99: Some(quantile(&lags_ms, 0.99)),
                 lag_ms_max: Some(quantile(&lags_ms, 1.0)),
-                ..Row::default()
-            })?;
-        }
+                ..subject.row("latency", format!("{rate} lines/s"))
+            })
+        })?;
+        turns::tell(rows, medians)?;
     }
     Ok(())
 }

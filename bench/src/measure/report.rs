@@ -11,11 +11,13 @@ use std::path::Path;
 /// A plot: its file, its title, and what of a row it shows.
 type Plot = (&'static str, &'static str, fn(&Row) -> Option<f64>);
 
-const PLOTS: [Plot; 5] = [
+const PLOTS: [Plot; 7] = [
     ("throughput.svg", "MB of log files per second of processor time", |row| row.mb_per_cpu_s),
     ("cores.svg", "cores", |row| row.cores),
     ("memory.svg", "resident memory, MiB", |row| row.rss_mib),
     ("lag.svg", "from write to arrival, 99th percentile, ms", |row| row.lag_ms_p99),
+    ("limit.svg", "bytes stored over those that the tenant's limit allows", |row| row.limit_share),
+    ("fairness.svg", "Jain's index of what the agents got", |row| row.jain),
     ("cost.svg", "what a call takes longer, ns", |row| row.more_ns),
 ];
 const WIDTH: u32 = 900;

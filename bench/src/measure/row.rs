@@ -3,14 +3,14 @@
 //! In: figures. Out: a row on stdout, an object appended to `results.jsonl`. Never: a figure rounded up.
 
 use anyhow::{Context, Result};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
 /// Figures of one scenario, target and corpus. What was not measured is `None`.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Row {
     /// Its name.
     pub scenario: String,
@@ -66,7 +66,7 @@ pub struct Row {
     pub ns_each: Option<f64>,
     /// What a call takes longer, nanoseconds.
     pub more_ns: Option<f64>,
-    /// Smallest and largest of the runs over the median, of `mb_per_cpu_s` or `cores`.
+    /// Smallest and largest of the runs over the median, of `mb_per_cpu_s`, else of `cores`, else of `lag_ms_p99`.
     pub spread: Option<[f64; 2]>,
 }
 

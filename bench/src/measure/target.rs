@@ -1,17 +1,16 @@
 //! What is measured: a process that reads log files and pushes to the receiver.
 //!
-//! In: files, the receiver's address. Out: the process's time and memory. Never: a process left behind.
+//! In: files, the receiver's address. Out: it runs on them. Never: a setting that only the bench has, but for the rate.
 
 use crate::agent::{self, AgentProcess, AgentSettings};
 use crate::measure::Bench;
 use crate::measure::corpus::{Made, NODE};
+use crate::measure::row::Row;
 use crate::receiver::{Limits, Receiver, ReceiverConfig};
-use anyhow::{Context as _, Result, bail};
-use std::fs::{self, File};
-use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use crate::rival::Rival;
+use crate::scenarios::stage::Stage;
+use anyhow::Result;
+use std::path::Path;
 
 /// Bytes a second that are never reached.
 const NO_LIMIT: u64 = 1 << 40;
@@ -55,12 +54,7 @@ pub enum Target {
     /// The agent of this project.
     Penstock,
     /// Another one.
-    Rival {
-        /// Its program.
-        program: PathBuf,
-        /// Which one: the name of its configuration in `bench/rivals`.
-        name: &'static str,
-    },
+    Rival(Rival),
 }
 
 impl Target {
@@ -69,7 +63,7 @@ impl Target {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Penstock => "penstock",
-            Self::Rival { name, .. } => name,
+            Self::Rival(rival) => rival.name,
         }
     }
 
@@ -77,92 +71,51 @@ impl Target {
     ///
     /// # Errors
     /// It cannot be started.
-    pub fn start(&self, bench: &Bench, made: &Made, folder: &Path, url: &str) -> Result<Running> {
+    pub fn start(&self, bench: &Bench, made: &Made, folder: &Path, url: &str) -> Result<AgentProcess> {
         match self {
-            Self::Penstock => {
-                let settings = settings(made, folder, url, "file")?;
-                Ok(Running::Agent(AgentProcess::start(&bench.agent, &settings, folder)?))
-            }
-            Self::Rival { program, name } => rival(program, name, made, folder, url),
+            Self::Penstock => AgentProcess::start(&bench.agent, &settings(made, folder, url, "file")?, folder),
+            Self::Rival(rival) => rival.start(&made.pods_root, folder, url),
         }
     }
 }
 
-fn rival(program: &Path, name: &str, made: &Made, folder: &Path, url: &str) -> Result<Running> {
-    let template = agent::project().join("bench/rivals").join(format!("{name}.yaml"));
-    let template = fs::read_to_string(&template).with_context(|| format!("reading {}", template.display()))?;
-    let (host, port) = url.trim_start_matches("http://").split_once(':').context("the receiver has a port")?;
-    let logs = made.pods_root.join("*/*/*.log");
-    let values = [
-        ("{LOGS}", &*logs.to_string_lossy()),
-        ("{DATA}", &*folder.to_string_lossy()),
-        ("{URL}", url),
-        ("{HOST}", host),
-        ("{PORT}", port),
-    ];
-    let config = folder.join(format!("{name}.yaml"));
-    fs::write(&config, values.iter().fold(template, |text, (key, value)| text.replace(key, value)))?;
-    let mut command = Command::new(program);
-    match name {
-        "promtail" => command.arg(format!("-config.file={}", config.display())),
-        _ => command.arg("--config").arg(&config),
-    };
-    let words = File::create(folder.join(format!("{name}.log")))?;
-    command.stdin(Stdio::null()).stdout(words.try_clone()?).stderr(words).process_group(0);
-    Ok(Running::Rival(command.spawn().with_context(|| format!("starting {}", program.display()))?))
+/// What is measured, and what it reads.
+#[derive(Clone, Debug)]
+pub struct Subject {
+    /// Which program.
+    pub target: Target,
+    /// `capture` of the agent's configuration; rivals have `file` only.
+    pub capture: &'static str,
 }
 
-/// A process under measurement. Dropping it ends it.
-#[derive(Debug)]
-pub enum Running {
-    /// Of the agent.
-    Agent(AgentProcess),
-    /// Of another one.
-    Rival(Child),
-}
-
-impl Running {
-    fn pid(&self) -> u32 {
-        match self {
-            Self::Agent(agent) => agent.pid(),
-            Self::Rival(child) => child.id(),
-        }
-    }
-
-    /// Processor time used so far.
-    ///
-    /// # Errors
-    /// It has ended.
-    pub fn cpu(&self) -> Result<Duration> {
-        agent::cpu(self.pid())
-    }
-
-    /// The most memory that was resident, bytes.
+impl Subject {
+    /// The agent from the files, the agent from the kernel, the rivals from the files.
     #[must_use]
-    pub fn peak_bytes(&self) -> u64 {
-        agent::peak_bytes(self.pid())
+    pub fn all(bench: &Bench) -> Vec<Self> {
+        let kernel = Self { target: Target::Penstock, capture: "ebpf" };
+        let mut all: Vec<_> =
+            bench.targets.iter().map(|target| Self { target: target.clone(), capture: "file" }).collect();
+        all.insert(1.min(all.len()), kernel);
+        all
     }
 
-    /// Fails where it has ended by itself.
+    /// A stage for it.
     ///
     /// # Errors
-    /// It has.
-    pub fn check(&mut self) -> Result<()> {
-        match self {
-            Self::Agent(agent) => agent.check(),
-            Self::Rival(child) => match child.try_wait()? {
-                None => Ok(()),
-                Some(status) => bail!("it ended with {status}"),
-            },
+    /// As [`Stage::set`].
+    pub fn stage(&self, bench: &Bench) -> Result<Stage> {
+        let mut stage = Stage::set(&bench.agent, bench.seed)?;
+        self.capture.clone_into(&mut stage.settings.capture);
+        if let Target::Rival(rival) = &self.target {
+            stage.rival = Some(rival.clone());
         }
+        Ok(stage)
     }
-}
 
-impl Drop for Running {
-    fn drop(&mut self) {
-        if let Self::Rival(child) = self {
-            let _ended_before = child.kill();
-            let _ = child.wait();
-        }
+    /// A row of it without figures.
+    #[must_use]
+    pub fn row(&self, scenario: &str, corpus: String) -> Row {
+        let (scenario, target) = (scenario.to_owned(), self.target.name().to_owned());
+        Row { scenario, target, corpus, capture: Some(self.capture.to_owned()), ..Row::default() }
     }
 }

@@ -5,9 +5,11 @@
 
 use super::Bench;
 use super::corpus::{self, Corpus, Made};
+use super::floor::Floor;
 use super::row::{Row, Rows};
 use super::sink::Sink;
 use super::target::settings;
+use super::turns;
 use crate::agent::AgentProcess;
 use crate::clock;
 use crate::stop;
@@ -18,13 +20,6 @@ use tokio::runtime::Runtime;
 const THREADS: [usize; 2] = [1, 2];
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Time and processor time, seconds.
-#[derive(Clone, Copy)]
-struct Run {
-    seconds: f64,
-    cpu_seconds: f64,
-}
-
 /// Plays it.
 ///
 /// # Errors
@@ -33,32 +28,16 @@ pub fn play(bench: &Bench, rows: &mut Rows) -> Result<()> {
     let folder = tempfile::Builder::new().prefix("threads-").tempdir_in(&bench.folder)?;
     let corpus = Corpus::ManyFiles;
     let made = corpus::make(corpus, bench.bytes, bench.seed, folder.path(), corpus::half_an_hour_ago())?;
-    let mut runs = [Vec::new(), Vec::new()];
-    for _ in 0..bench.runs {
-        for (threads, runs) in THREADS.into_iter().zip(&mut runs) {
-            runs.push(run(bench, &made, threads)?);
-        }
-    }
-    for (threads, mut runs) in THREADS.into_iter().zip(runs) {
-        runs.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
-        let (run, megabytes) = (runs[runs.len() / 2], made.bytes as f64 / 1e6);
-        let spread = [run.seconds / runs[runs.len() - 1].seconds, run.seconds / runs[0].seconds];
-        rows.tell(Row {
-            scenario: "threads".into(),
-            target: format!("{threads} threads"),
-            corpus: corpus.name().into(),
-            capture: Some("file".into()),
-            mb_per_s: Some(megabytes / run.seconds),
-            mb_per_cpu_s: Some(megabytes / run.cpu_seconds),
-            cores: Some(run.cpu_seconds / run.seconds),
-            spread: Some(spread),
-            ..Row::default()
-        })?;
-    }
-    Ok(())
+    let floor = Floor::prepare(bench, corpus)?;
+    let medians = turns::medians(&THREADS, bench.runs, |threads| {
+        let floor = floor.mb_per_cpu_s()?;
+        let row = run(bench, &made, *threads)?;
+        Ok(Row { floor_share: row.mb_per_cpu_s.map(|ours| ours / floor), ..row })
+    })?;
+    medians.into_iter().try_for_each(|row| rows.tell(row))
 }
 
-fn run(bench: &Bench, made: &Made, threads: usize) -> Result<Run> {
+fn run(bench: &Bench, made: &Made, threads: usize) -> Result<Row> {
     let folder = tempfile::Builder::new().prefix("run-").tempdir_in(&bench.folder)?;
     let runtime = Runtime::new()?;
     let sink = runtime.block_on(Sink::start())?;
@@ -72,7 +51,17 @@ fn run(bench: &Bench, made: &Made, threads: usize) -> Result<Run> {
         ensure!(clock::monotonic() - begun < PATIENCE, "the agent did not read all within {PATIENCE:?}");
         std::thread::sleep(Duration::from_millis(10));
     }
-    let run = Run { seconds: (clock::monotonic() - begun).as_secs_f64(), cpu_seconds: agent.cpu()?.as_secs_f64() };
+    let (seconds, cpu_seconds) = ((clock::monotonic() - begun).as_secs_f64(), agent.cpu()?.as_secs_f64());
     agent.stop(PATIENCE)?;
-    Ok(run)
+    let megabytes = made.bytes as f64 / 1e6;
+    Ok(Row {
+        scenario: "threads".into(),
+        target: format!("{threads} threads"),
+        corpus: Corpus::ManyFiles.name().into(),
+        capture: Some("file".into()),
+        mb_per_s: Some(megabytes / seconds),
+        mb_per_cpu_s: Some(megabytes / cpu_seconds),
+        cores: Some(cpu_seconds / seconds),
+        ..Row::default()
+    })
 }

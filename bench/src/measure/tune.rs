@@ -59,9 +59,12 @@ pub fn run(aim: Aim, megabytes_per_s: f64, seed: u64) -> Result<()> {
     let mut trial = Trial::set(aim, &program, &folder, megabytes_per_s, seed)?;
     println!("── tune: {} ({})", trial.what(), trial.witness());
     let (best, tried) = search(&mut trial, begun)?;
+    print!("{}", table(&tried, trial.unit()));
     let (defaults, found) = compare(&mut trial, best)?;
     println!("   {} s", (clock::monotonic() - begun).as_secs());
-    let bars: Vec<_> = tried.iter().map(|one| (one.candidate.to_string(), one.figure)).collect();
+    let ends =
+        [("defaults, median".to_owned(), median(defaults.clone())), (format!("{best}, median"), median(found.clone()))];
+    let bars = tried.iter().map(|one| (one.candidate.to_string(), one.figure)).chain(ends).collect::<Vec<_>>();
     report::plot(&folder.join("tried.svg"), trial.what(), &bars)?;
     println!("   plot: {}", folder.join("tried.svg").display());
     verdict(best, &defaults, &found, trial.unit());
@@ -83,7 +86,7 @@ fn search(trial: &mut Trial, begun: Duration) -> Result<(Candidate, Vec<Tried>)>
                 // Once may be chance.
                 ratio = ratio.max(beside(trial, &best, &candidate)?.1);
             }
-            println!("   {candidate}: {figure:.3} {}, {ratio:.2} of the best before", trial.unit());
+            eprintln!("      {candidate}: {figure:.3} {}", trial.unit());
             tried.push(Tried { candidate, figure, ratio });
         }
         let here = tried.iter().filter(|one| one.candidate.differs_from(&best, place));
@@ -92,6 +95,17 @@ fn search(trial: &mut Trial, begun: Duration) -> Result<(Candidate, Vec<Tried>)>
         }
     }
     Ok((best, tried))
+}
+
+/// What was tried, in the order of the search, for people.
+fn table(tried: &[Tried], unit: &str) -> String {
+    let names: Vec<String> = tried.iter().map(|one| one.candidate.to_string()).collect();
+    let width = names.iter().map(String::len).max().unwrap_or(0).max("tried".len());
+    let rows = names.iter().zip(tried).map(|(name, one)| {
+        let better = if one.ratio < BETTER { "  better" } else { "" };
+        format!("   {name:<width$} {:>9.3} {:>17.2}{better}\n", one.figure, one.ratio)
+    });
+    format!("   {:<width$} {unit:>9} {:>17}\n{}", "tried", "of the best then", rows.collect::<String>())
 }
 
 /// The candidate's figure, and the same over that of the best, taken just before.
@@ -126,4 +140,20 @@ fn verdict(best: Candidate, defaults: &[f64], found: &[f64], unit: &str) {
         return;
     }
     println!("   better in each of the {REPEATS}; paste into the configuration:\n\n{}", best.yaml());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_says_what_was_tried_and_what_was_better() {
+        let mut others = Candidate::default().with_each(0);
+        let mut one = |figure, ratio| Tried { candidate: others.next().unwrap(), figure, ratio };
+        let text = table(&[one(1.5, 0.9), one(1.7, 1.02)], "s");
+        assert_eq!(
+            text,
+            "   tried                    s  of the best then\n   look_again 500us     1.500              0.90  better\n   look_again 2ms       1.700              1.02\n"
+        );
+    }
 }

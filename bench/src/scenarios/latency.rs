@@ -62,7 +62,7 @@ pub fn measure(stage: &mut Stage, capture: &str, time: Duration) -> Result<Vec<f
     stage.pass(time, |_| ())?;
     let until_ns = clock::wall_ns();
     stage.pass(Duration::from_secs(2), |_| ())?;
-    println!("   {}", stage.settings.witnesses());
+    stage.tell_witnesses();
     stage.stop_agent()?;
     Ok(stage.lags_ms(&(from_ns..until_ns), |_| true))
 }

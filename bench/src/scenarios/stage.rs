@@ -2,32 +2,31 @@
 //!
 //! In: the agent's program and a seed. Out: parts to play with. Never: a verdict; dropping it ends all processes.
 
+mod shipper;
+
 use crate::agent::{self, AgentProcess, AgentSettings};
 use crate::clock;
-use crate::demo::compare;
 use crate::pods::{SamplePod, kubectl_json};
 use crate::producer::ProducerArgs;
 use crate::producer::lines::Kind;
 use crate::receiver::{Receiver, ReceiverConfig, StoredEntry};
+use crate::rival::Rival;
 use crate::runtime::{Format, Rotation};
 use crate::sample::{Sample, SampleWorld};
 use crate::stop;
 use crate::store::Store;
-use crate::tally::{Tally, Written};
-use anyhow::{Context, Result, ensure};
+use crate::tally::Written;
+use anyhow::{Context, Result};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 /// Name of the node.
 const NODE: &str = "soak-node";
-/// How long the agent may take to end after SIGTERM: its grace period and a little.
-const AGENT_PATIENCE: Duration = Duration::from_secs(25);
 
 /// The parts. Fields are dropped in this order: processes first, the folder last.
 pub struct Stage {
@@ -43,6 +42,8 @@ pub struct Stage {
     pub rng: fastrand::Rng,
     /// Further lines of the agent's configuration.
     pub settings: AgentSettings,
+    /// What is started in the agent's place.
+    pub rival: Option<Rival>,
     program: PathBuf,
     world: SampleWorld,
     _runtime: Runtime,
@@ -88,6 +89,7 @@ impl Stage {
             receiver,
             rng,
             settings,
+            rival: None,
             program,
             world,
             _runtime: runtime,
@@ -151,85 +153,6 @@ impl Stage {
             Ok(File::create(folder.join("0.log"))?)
         };
         self.pods[first..].iter().map(create).collect()
-    }
-
-    /// Processor time that the agent has used.
-    ///
-    /// # Errors
-    /// It does not run.
-    pub fn agent_cpu(&self) -> Result<Duration> {
-        self.agent.as_ref().context("no agent runs")?.cpu()
-    }
-
-    /// Ends the agent in order.
-    ///
-    /// # Errors
-    /// It did not end in time, or not with exit code 0.
-    pub fn stop_agent(&mut self) -> Result<()> {
-        let status = self.agent.take().context("no agent runs")?.stop(AGENT_PATIENCE)?;
-        ensure!(status.success(), "the agent ended with {status}");
-        Ok(())
-    }
-
-    /// Starts the agent.
-    ///
-    /// # Errors
-    /// One runs already, or it cannot be started.
-    pub fn start_agent(&mut self) -> Result<()> {
-        ensure!(self.agent.is_none(), "the agent runs already");
-        self.agent = Some(AgentProcess::start(&self.program, &self.settings, self.folder.path())?);
-        Ok(())
-    }
-
-    /// Lets the agent stand still, or go on.
-    ///
-    /// # Errors
-    /// It does not run.
-    pub fn hold_agent(&mut self, still: bool) -> Result<()> {
-        self.agent.as_ref().context("no agent runs")?.hold(still)
-    }
-
-    /// Starts the agent with these capabilities alone, as `setpriv` of util-linux names them: `bpf`.
-    ///
-    /// # Errors
-    /// One runs already, or it cannot be started.
-    pub fn start_agent_with(&mut self, rights: &[&str]) -> Result<()> {
-        ensure!(self.agent.is_none(), "the agent runs already");
-        fs::create_dir_all(&self.settings.data_dir)?;
-        let rights: String = rights.iter().map(|right| format!(",+{right}")).collect();
-        let mut command = Command::new("setpriv");
-        command.arg(format!("--bounding-set=-all{rights}")).arg(&self.program);
-        let agent = AgentProcess::start_with(command, &self.settings.yaml(), &[], self.folder.path())?;
-        self.agent = Some(agent);
-        Ok(())
-    }
-
-    /// A line of `/proc/PID/status` of the agent, without its name.
-    ///
-    /// # Errors
-    /// It does not run, or there is no such line.
-    pub fn agent_status(&self, name: &str) -> Result<String> {
-        let pid = self.agent.as_ref().context("no agent runs")?.pid();
-        let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-        Ok(line.with_context(|| format!("{name} of the agent"))?.trim().to_owned())
-    }
-
-    /// Waits until the agent has ended by itself; gives its last words, and whether it called that a success.
-    ///
-    /// # Errors
-    /// It does not run, or goes on.
-    pub fn agent_ends(&mut self) -> Result<(String, bool)> {
-        let agent = self.agent.take().context("no agent runs")?;
-        agent.ends(AGENT_PATIENCE)
-    }
-
-    /// SIGKILL to the agent.
-    ///
-    /// # Errors
-    /// It does not run.
-    pub fn kill_agent(&mut self) -> Result<()> {
-        self.agent.take().context("no agent runs")?.kill()
     }
 
     /// Lets time pass, while `look` is told every 100 ms how much memory the agent has.
@@ -313,31 +236,6 @@ impl Stage {
             Ok((pod.source(&pod.containers[0]), sample.written()?))
         });
         each.collect()
-    }
-
-    /// Ends the agent in order and compares.
-    ///
-    /// # Errors
-    /// It did not end in time, or not with exit code 0.
-    pub fn finish(&mut self) -> Result<Tally> {
-        let (tally, last_words) = self.end()?;
-        println!("   {tally}");
-        if !tally.is_whole() {
-            println!("   the agent's last words:\n{last_words}");
-        }
-        Ok(tally)
-    }
-
-    /// As [`Self::finish`], without a word. The second: what the agent said last.
-    ///
-    /// # Errors
-    /// It did not end in time, or not with exit code 0.
-    pub fn end(&mut self) -> Result<(Tally, String)> {
-        let agent = self.agent.take().context("no agent runs")?;
-        let last_words = agent.last_words();
-        let status = agent.stop(AGENT_PATIENCE)?;
-        ensure!(status.success(), "the agent ended with {status}; its last words:\n{last_words}");
-        Ok((compare(&self.written()?, &self.receiver), last_words))
     }
 }
 
