@@ -39,7 +39,7 @@ use crate::types::request::Request;
 use crate::types::saved::Recovered;
 use crate::types::shard::Shard;
 use crate::types::time::Now;
-use catch_up::Fellows;
+use catch_up::{Fellows, Group};
 use containers::{Container, KnownPods};
 use gate::{Gate, Share, is_taken, label_sets};
 use std::collections::{BTreeMap, HashMap};
@@ -51,8 +51,8 @@ use thread_limits::ThreadLimits;
 /// Blocks that are read before answers and changes are looked at again.
 const BLOCKS_PER_STEP: usize = 8;
 
-/// What is read of a container first, while memory is full of what Loki refuses: a few lines, a runtime's longest part
-/// of a line among them.
+/// What is read of a container first, while memory is full of what Loki refuses, or only its first time is of use: a few lines,
+/// a runtime's longest part of a line among them.
 const FIRST_BYTES: usize = 32 * 1024;
 
 /// What the pipeline hands out.
@@ -140,7 +140,7 @@ pub struct Pipeline<D: Disk, T: Tap = Absent> {
     /// Sorted, so that a seed of the simulation plays the same every time.
     containers: BTreeMap<InstanceKey, Container>,
     /// Containers by their base label set, for catching up together.
-    groups: HashMap<LabelSetId, Vec<InstanceKey>>,
+    groups: HashMap<LabelSetId, Group>,
     owners: Vec<Option<(InstanceKey, StdStream)>>,
     /// Std streams of containers that are gone, until everything of them is answered for.
     closing: Vec<StreamKey>,
@@ -266,31 +266,27 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
         let are_all_well = delivery.held_label_sets() == 0;
         // While what Loki refuses fills the memory, whether it takes a new container is found out with little.
         let is_tight = !are_all_well && !gate.is_open(0, Share::Common);
-        let length_max = if is_tight { FIRST_BYTES.min(buffer.len()) } else { buffer.len() };
-        let buffer = buffer.get_mut(..length_max).unwrap_or_default();
         let read = self.source.next(now, buffer, &mut |key| {
-            let is_open = |container: &Container| {
-                let own = container.waiting_bytes(batch);
-                let is_new = || is_tight && label_sets(container).next().is_none();
-                gate.is_open(
-                    own,
-                    match own {
-                        0 if is_taken(container, delivery) => Share::All,
-                        // Of these it is not known yet whether Loki takes them.
-                        0 if are_all_well || is_new() => Share::First,
-                        _ => Share::Common,
-                    },
-                )
+            let container = containers.get(&key)?;
+            let own = container.waiting_bytes(batch);
+            let is_new = || is_tight && label_sets(container).next().is_none();
+            let share = match own {
+                0 if is_taken(container, delivery) => Share::All,
+                // Of these it is not known yet whether Loki takes them.
+                0 if are_all_well || is_new() => Share::First,
+                _ => Share::Common,
             };
-            let may_begin = |container: &Container| !spill::waits_for_room(container, containers, open_lines_max);
-            containers.get(&key).is_some_and(|container| is_open(container) && may_begin(container))
-                && !fellows.is_ahead(key, now)
+            let may_read = gate.is_open(own, share)
+                && !spill::waits_for_room(container, containers, open_lines_max)
+                && !fellows.is_ahead(key, now);
+            let is_little = is_tight || fellows.wait_for_a_look(key);
+            may_read.then_some(if is_little { FIRST_BYTES } else { usize::MAX })
         });
         match read {
-            Some(Read::Block { key, at, length, is_last }) => {
+            Some(Read::Block { key, at, length, is_full, is_last }) => {
                 // What the file shows left its pipe before: nothing of the block comes later out of the ring.
                 self.drain_captured(now);
-                let end = crate::framing::split::BlockEnd::of(length == buffer.len(), is_last);
+                let end = crate::framing::split::BlockEnd::of(is_full, is_last);
                 let block = buffer.get(..length).unwrap_or_default();
                 self.take_block(key, at, block, end, now);
                 self.tell_behind(key, now);

@@ -31,10 +31,10 @@ enum Taken {
 impl<D: Disk, T: Tap> Pipeline<D, T> {
     /// Takes the lines of `block`, which begins at `at`, as far as they are whole and may be sent now.
     pub(super) fn take_block(&mut self, key: InstanceKey, at: FilePosition, block: &[u8], end: BlockEnd, now: Now) {
-        let limit_ns = self.catch_up_limit(key, now);
         let Some(mut ready) = self.containers.get_mut(&key).and_then(|container| container.ready.take()) else {
             return;
         };
+        let mut limit_ns = self.sure_catch_up_limit(key, &ready, now);
         let mut scratch = std::mem::take(&mut self.scratch);
         self.note_file(key, &mut ready, at);
         let (mut consumed, mut again, mut next_ns) = (0, None, None);
@@ -42,8 +42,11 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
         while let Some(piece) = split(block.get(consumed..).unwrap_or_default(), end, ready.mid_line, &mut scratch) {
             let start = FilePosition { file: at.file, offset: at.offset + consumed as u64 };
             if ready.mid_line.is_none() && piece.line.time_ns.is_some_and(|time| time > limit_ns) {
-                next_ns = piece.line.time_ns;
-                break;
+                limit_ns = self.catch_up_limit(key, &ready, now);
+                next_ns = piece.line.time_ns.filter(|time| *time > limit_ns);
+                if next_ns.is_some() {
+                    break;
+                }
             }
             let line_start = if ready.mid_line.is_some() { ready.mid_start } else { start };
             match self.take_piece(key, &mut ready, &piece, line_start, now) {

@@ -171,7 +171,7 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
     pub(super) fn may_ship_captured(&self, key: InstanceKey, ready: &Ready, read_ns: i64, now: Now) -> bool {
         let own = ready.label_sets.iter().flatten().map(|id| self.batch.waiting_bytes_of(*id)).sum();
         let share = if own == 0 { Share::All } else { Share::Common };
-        !self.is_stopping && self.gate().is_open(own, share) && read_ns <= self.catch_up_limit(key, now)
+        !self.is_stopping && self.gate().is_open(own, share) && !self.is_beyond_limit(key, ready, read_ns, now)
     }
 
     /// The ring had nothing: it calls when it has something.

@@ -192,7 +192,7 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
                 })
             }
         };
-        self.groups.entry(group).or_default().push(key);
+        self.groups.entry(group).or_default().join(key);
         if let Some(container) = self.containers.get_mut(&key) {
             info!(pod = container.pod_folder, container = container.name, restart = container.restart, "collecting");
             container.ready = Some(ready);
@@ -286,11 +286,8 @@ impl<D: Disk, T: Tap> Pipeline<D, T> {
     }
 
     fn leave_group(&mut self, key: InstanceKey, group: LabelSetId) {
-        if let Some(members) = self.groups.get_mut(&group) {
-            members.retain(|member| *member != key);
-            if members.is_empty() {
-                self.groups.remove(&group);
-            }
+        if self.groups.get_mut(&group).is_some_and(|members| members.leave(key)) {
+            self.groups.remove(&group);
         }
     }
 }

@@ -49,6 +49,8 @@ pub enum Read {
         at: FilePosition,
         /// How many.
         length: usize,
+        /// It may be that only the room for them ends there, and the file goes on.
+        is_full: bool,
         /// The file ends with them: a last line without a newline is complete.
         is_last: bool,
     },

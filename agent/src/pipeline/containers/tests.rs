@@ -1,6 +1,7 @@
 //! Whole pipelines over a real folder, with a clock that the tests move: pods that come late, or not at all.
 
 mod ahead;
+mod fellows;
 
 use crate::metrics::Metrics;
 use crate::metrics::label::{DropReason, Source};

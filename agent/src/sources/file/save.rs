@@ -234,7 +234,7 @@ mod tests {
         source.tick(at(0), &|_, _| true, &mut Vec::new());
         fs::write(&path, LINE).unwrap();
         source.tick(at(10_000), &|_, _| true, &mut Vec::new());
-        let read = source.next(at(10_000), &mut [0; 4096], &mut |_| true);
+        let read = source.next(at(10_000), &mut [0; 4096], &mut |_| Some(usize::MAX));
         assert!(matches!(read, Some(Read::Block { .. })), "{read:?}");
         let mark = Mark { at: FilePosition { file: 0, offset: 7 }, ..Mark::default() };
         let ids: Vec<FileId> = source.save(at(10_001), &|_| Some([mark; 2])).files.iter().map(|file| file.id).collect();

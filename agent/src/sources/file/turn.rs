@@ -24,17 +24,24 @@ enum Look {
 }
 
 impl<D: Disk> FileSource<D> {
-    /// The next bytes of the next instance that has any and for which `is_open` says yes; the others are asked
-    /// again after the next [`FileSource::tick`]. Fills `buffer` as far as there is something.
-    pub fn next(&mut self, now: Now, buffer: &mut [u8], is_open: &mut dyn FnMut(InstanceKey) -> bool) -> Option<Read> {
+    /// The next bytes of the next instance that has any and to which `room` gives some: so many bytes of `buffer`, which are
+    /// filled as far as there is something. The others are asked again after the next [`FileSource::tick`].
+    pub fn next(
+        &mut self,
+        now: Now,
+        buffer: &mut [u8],
+        room: &mut dyn FnMut(InstanceKey) -> Option<usize>,
+    ) -> Option<Read> {
         while let Some(key) = self.queue.pop_front() {
-            if !is_open(key) {
+            let Some(bytes_max) = room(key) else {
                 self.held.push(key);
                 if let Some(instance) = self.instance(key) {
                     instance.is_unwatched = true;
                 }
                 continue;
-            }
+            };
+            let bytes_max = bytes_max.min(buffer.len());
+            let buffer = buffer.get_mut(..bytes_max).unwrap_or_default();
             loop {
                 match self.look(key, now, buffer) {
                     Look::Found(read) => return Some(read),
@@ -110,7 +117,7 @@ impl<D: Disk> FileSource<D> {
             }
         }
         instance.has_ended = false;
-        let read = Read::Block { key, at, length, is_last: false };
+        let read = Read::Block { key, at, length, is_full, is_last: false };
         if is_full {
             return Look::Found(self.back_in_queue(key, read));
         }
@@ -136,7 +143,7 @@ impl<D: Disk> FileSource<D> {
                 Look::Nothing
             }
             AtEnd::NextFile | AtEnd::Ended | AtEnd::Over if length > 0 => {
-                Look::Found(self.back_in_queue(key, Read::Block { key, at, length, is_last: true }))
+                Look::Found(self.back_in_queue(key, Read::Block { key, at, length, is_full: false, is_last: true }))
             }
             AtEnd::NextFile => {
                 instance.finish_current();
