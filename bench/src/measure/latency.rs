@@ -7,7 +7,6 @@ use super::row::{Row, Rows};
 use super::target::Subject;
 use super::turns;
 use crate::scenarios::latency::{measure, start};
-use crate::scenarios::stage::quantile;
 use anyhow::Result;
 
 /// Plays it.
@@ -22,10 +21,7 @@ pub fn play(bench: &Bench, rows: &mut Rows) -> Result<()> {
             let lags_ms = measure(&mut stage, subject.capture, bench.time)?;
             Ok(Row {
                 lines: Some(lags_ms.len() as u64),
-                lag_ms_p50: Some(quantile(&lags_ms, 0.5)),
-                lag_ms_p99: Some(quantile(&lags_ms, 0.99)),
-                lag_ms_max: Some(quantile(&lags_ms, 1.0)),
-                ..subject.row("latency", format!("{rate} lines/s"))
+                ..subject.row("latency", format!("{rate} lines/s")).with_lags(&lags_ms)
             })
         })?;
         turns::tell(rows, medians)?;

@@ -2,6 +2,7 @@
 //!
 //! In: figures. Out: a row on stdout, an object appended to `results.jsonl`. Never: a figure rounded up.
 
+use crate::scenarios::stage::quantile;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -32,6 +33,8 @@ pub struct Row {
     pub rss_mib: Option<f64>,
     /// Lines written.
     pub lines: Option<u64>,
+    /// Lines that arrived, a second.
+    pub lines_per_s: Option<f64>,
     /// Bytes that Loki counts, lines and structured metadata, 10^6, a second.
     pub counted_mb_per_s: Option<f64>,
     /// Of these, the share of the metadata.
@@ -68,6 +71,15 @@ pub struct Row {
     pub more_ns: Option<f64>,
     /// Smallest and largest of the runs over the median, of `mb_per_cpu_s`, else of `cores`, else of `lag_ms_p99`.
     pub spread: Option<[f64; 2]>,
+}
+
+impl Row {
+    /// With these lags, milliseconds, shortest first. No figure where no line arrived.
+    #[must_use]
+    pub fn with_lags(self, sorted_ms: &[f64]) -> Self {
+        let at = |share| sorted_ms.first().map(|_| quantile(sorted_ms, share));
+        Self { lag_ms_p50: at(0.5), lag_ms_p99: at(0.99), lag_ms_max: at(1.0), ..self }
+    }
 }
 
 /// Where rows go; the rows of this run.
@@ -128,6 +140,7 @@ fn text(row: &Row) -> String {
     add(row.cores, 3, "cores");
     add(row.rss_mib, 1, "MiB");
     add(row.lines.map(|lines| lines as f64), 0, "lines");
+    add(row.lines_per_s, 0, "lines/s");
     add(row.counted_mb_per_s, 1, "MB/s as Loki counts");
     add(row.metadata_share.map(|share| share * 100.0), 1, "% of it metadata");
     add(row.requests_per_s, 1, "requests/s");

@@ -13,7 +13,7 @@ use crate::clock;
 use crate::producer::lines::Kind;
 use crate::receiver::Stats;
 use crate::runtime::{Format, Rotation};
-use crate::scenarios::stage::{Stage, median, quantile};
+use crate::scenarios::stage::{Stage, median};
 use anyhow::{Result, ensure};
 use std::ops::Range;
 use std::time::Duration;
@@ -53,6 +53,8 @@ struct Minute {
     resident_bytes: u64,
     /// The median of the parts.
     cores: f64,
+    /// Of all of it, the burst included.
+    mean_cores: f64,
 }
 
 fn one(bench: &Bench, subject: &Subject, containers: usize, counted: f64) -> Result<Row> {
@@ -75,40 +77,46 @@ fn one(bench: &Bench, subject: &Subject, containers: usize, counted: f64) -> Res
     let seconds = (minute.times_ns.end - minute.times_ns.start) as f64 / 1e9;
     let line_bytes = (after.line_bytes_stored - before.line_bytes_stored) as f64;
     let metadata = (after.structured_metadata_bytes_stored - before.structured_metadata_bytes_stored) as f64;
-    let mb_per_s = bytes as f64 / lines as f64 * (after.entries_stored - before.entries_stored) as f64 / seconds / 1e6;
+    let lines_per_s = (after.entries_stored - before.entries_stored) as f64 / seconds;
+    let mb_per_s = bytes as f64 / lines as f64 * lines_per_s / 1e6;
     Ok(Row {
         mb_per_s: Some(mb_per_s),
-        mb_per_cpu_s: Some(mb_per_s / minute.cores),
+        mb_per_cpu_s: Some(mb_per_s / minute.mean_cores),
         cores: Some(minute.cores),
         rss_mib: Some(minute.resident_bytes as f64 / f64::from(1 << 20)),
         lines: Some(lines),
+        lines_per_s: Some(lines_per_s),
         counted_mb_per_s: Some((line_bytes + metadata) / seconds / 1e6),
         metadata_share: Some(share(metadata, line_bytes + metadata)),
         requests_per_s: Some((after.requests - before.requests) as f64 / seconds),
         lost: Some(lost),
         doubled: Some(doubled),
         refused: Some(all.requests_by_status.get(&429).copied().unwrap_or(0)),
-        lag_ms_p50: Some(quantile(&lags_ms, 0.5)),
-        lag_ms_p99: Some(quantile(&lags_ms, 0.99)),
-        lag_ms_max: Some(quantile(&lags_ms, 1.0)),
-        ..subject.row("steady", format!("{containers} containers"))
+        ..subject.row("steady", format!("{containers} containers")).with_lags(&lags_ms)
     })
 }
 
 /// The measured time, with the burst in the middle.
 fn minute(bench: &Bench, stage: &mut Stage, counted: f64) -> Result<Minute> {
     let (from_ns, before) = (clock::wall_ns(), stage.receiver.stats());
-    let (mut resident_bytes, mut cores) = (0, Vec::new());
+    let (mut resident_bytes, mut parts) = (0, Vec::new());
+    let used = |stage: &Stage| Ok::<_, anyhow::Error>((stage.agent_cpu()?, clock::monotonic()));
+    let cores = |from: (Duration, Duration), to: (Duration, Duration)| {
+        (to.0 - from.0).as_secs_f64() / (to.1 - from.1).as_secs_f64()
+    };
+    let first = used(stage)?;
+    let mut last = first;
     for part in 0..PARTS {
         if part == PARTS / 2 {
             stage.burst(Kind::Aigateway, (BURST / counted) as u64)?;
         }
-        let (cpu, begun) = (stage.agent_cpu()?, clock::monotonic());
         stage.pass(bench.time / PARTS, |bytes| resident_bytes = resident_bytes.max(bytes))?;
-        cores.push((stage.agent_cpu()? - cpu).as_secs_f64() / (clock::monotonic() - begun).as_secs_f64());
+        let here = used(stage)?;
+        parts.push(cores(last, here));
+        last = here;
     }
-    let times_ns = from_ns..clock::wall_ns();
-    Ok(Minute { stats: [before, stage.receiver.stats()], times_ns, resident_bytes, cores: median(cores) })
+    let (times_ns, stats) = (from_ns..clock::wall_ns(), [before, stage.receiver.stats()]);
+    Ok(Minute { stats, times_ns, resident_bytes, cores: median(parts), mean_cores: cores(first, last) })
 }
 
 /// What Loki counts of a line that the agent sends, measured on a container that writes little, for a moment.

@@ -70,6 +70,7 @@ fn run(bench: &Bench, target: &Target, made: &Made) -> Result<Row> {
         cores: Some(cpu_seconds / seconds),
         rss_mib: Some(peak_bytes as f64 / f64::from(1 << 20)),
         lines: Some(made.lines),
+        lines_per_s: Some(arrived as f64 / seconds),
         lost: Some(made.lines.saturating_sub(arrived)),
         doubled: Some(stats.entries_received_twice),
         requests_per_s: Some(stats.requests as f64 / seconds),

@@ -10,6 +10,9 @@ use std::io::Write;
 /// Bytes added to a line that is to be longer than one part of the runtime (16 KiB).
 pub const LONG_FILLER_BYTES: usize = 40_000;
 
+/// What every line of Heimdall says, and none of the others.
+pub const HEIMDALL_SAYS: &str = "endpoint picked";
+
 /// Which program writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, clap::ValueEnum)]
 pub enum Kind {
@@ -112,7 +115,7 @@ impl LineMaker {
         rest.clear();
         rest.extend_from_slice(b"{\"timestamp\":\"");
         rest.extend_from_slice(&self.time);
-        print(&mut rest, format_args!("\",\"level\":\"{level}\",\"message\":\"endpoint picked\",\"run\":\""));
+        print(&mut rest, format_args!("\",\"level\":\"{level}\",\"message\":\"{HEIMDALL_SAYS}\",\"run\":\""));
         self.mark(filler_bytes, &mut rest);
         print(&mut rest, format_args!("\",\"candidates\":{pods},\"score\":0.{score:03},\"nested\":{{\"msg\":null}}}}"));
         let hash = line_hash(&rest);
